@@ -1,0 +1,279 @@
+"""The geometry of a sliding window, for convolution and pooling alike.
+
+Per spatial axis, in the letters of the derivations: input size H, window k, stride s, dilation d, padding
+(lo, hi) and output size O. Tap t of output p reads input position  s p + d t - lo.
+"""
+
+import functools
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from functional_cnn import _checks
+
+Sizes = tuple[int, ...]
+Pads = tuple[tuple[int, int], ...]
+
+
+class Window(NamedTuple):
+    """A window's static geometry, one entry for each spatial axis."""
+
+    size: Sizes
+    stride: Sizes
+    padding: Pads
+    dilation: Sizes
+
+    def extent(self) -> Sizes:
+        """The positions from a window's first tap to its last: d (k - 1) + 1."""
+        return tuple(d * (k - 1) + 1 for k, d in zip(self.size, self.dilation, strict=True))
+
+    def output_sizes(self, inputs: Sizes) -> Sizes:
+        return tuple(
+            (n + lo + hi - extent) // s + 1
+            for n, (lo, hi), extent, s in zip(inputs, self.padding, self.extent(), self.stride, strict=True)
+        )
+
+
+def resolve(
+    function: str, padding: Any, inputs: Sizes, size: Sizes, stride: Sizes, dilation: Sizes
+) -> Window:
+    """A window whose padding is resolved to (lo, hi) pairs for given input sizes."""
+    unpadded = Window(size, stride, ((0, 0),) * len(size), dilation)
+    return unpadded._replace(padding=_pads(function, padding, inputs, unpadded))
+
+
+def with_ceil_mode(window: Window, inputs: Sizes) -> Window:
+    """The window with its end padded so that the output size is rounded up.
+
+    As in PyTorch, a last window that would start behind the input and its front padding is left out.
+    """
+    pads = []
+    for n, (lo, hi), extent, s in zip(inputs, window.padding, window.extent(), window.stride, strict=True):
+        o = -(-(n + lo + hi - extent) // s) + 1
+        if (o - 1) * s >= n + lo:
+            o -= 1
+        pads.append((lo, max(hi, (o - 1) * s + extent - n - lo)))
+    return window._replace(padding=tuple(pads))
+
+
+def require_output(function: str, window: Window, inputs: Sizes) -> None:
+    if any(output < 1 for output in window.output_sizes(inputs)):
+        raise ValueError(
+            f"{function}: the window of size {window.size} and dilation {window.dilation} does not fit into "
+            f"x of spatial shape {inputs} with padding {window.padding}: the output would be empty"
+        )
+
+
+def _pads(function: str, padding: Any, inputs: Sizes, window: Window) -> Pads:
+    rank = len(inputs)
+    if isinstance(padding, str):
+        if padding.upper() == "VALID":
+            return ((0, 0),) * rank
+        if padding.upper() == "SAME":
+            return _same_pads(inputs, window)
+        raise ValueError(
+            f"{function}: padding must be 'SAME', 'VALID', ints or (lo, hi) pairs, got {padding!r}"
+        )
+    if isinstance(padding, tuple | list):
+        if len(padding) != rank:
+            raise ValueError(
+                f"{function}: padding must have one entry for each of the {rank} spatial axes, got {padding!r}"
+            )
+        return tuple(_pair(function, entry) for entry in padding)
+    return (_pair(function, padding),) * rank
+
+
+def _pair(function: str, entry: Any) -> tuple[int, int]:
+    if isinstance(entry, tuple | list):
+        if len(entry) != 2:
+            raise ValueError(f"{function}: padding must have (lo, hi) pairs, got {entry!r}")
+        lo, hi = (_checks.integer(function, "padding", side, 0) for side in entry)
+        return lo, hi
+    both = _checks.integer(function, "padding", entry, 0)
+    return both, both
+
+
+def _same_pads(inputs: Sizes, window: Window) -> Pads:
+    """As lax: O = ceil(H / s), and an odd pad more goes to the end."""
+    totals = (
+        max((-(-n // s) - 1) * s + extent - n, 0)
+        for n, s, extent in zip(inputs, window.stride, window.extent(), strict=True)
+    )
+    return tuple((total // 2, total - total // 2) for total in totals)
+
+
+def resolve_pool(
+    function: str,
+    x: jax.Array,
+    window: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: Any,
+) -> tuple[Window, Pads]:
+    """The pool's geometry, its end padded to whole windows under ceil_mode, and the padding asked for."""
+    rank, inputs = _checks.spatial(function, x), x.shape[1:-1]
+    size = _checks.per_axis(function, "window", window, rank)
+    stride = size if stride is None else _checks.per_axis(function, "stride", stride, rank)
+    dilation = _checks.per_axis(function, "dilation", dilation, rank)
+    geometry = resolve(function, padding, inputs, size, stride, dilation)
+    explicit = geometry.padding
+    for pads, extent in zip(explicit, geometry.extent(), strict=True):
+        if max(pads) > extent // 2:
+            raise ValueError(
+                f"{function}: padding must be at most half the window of {extent} positions, got {pads}"
+            )
+    if _checks.flag(function, "ceil_mode", ceil_mode):
+        geometry = with_ceil_mode(geometry, inputs)
+    require_output(function, geometry, inputs)
+    return geometry, explicit
+
+
+def real_taps(window: Window, inputs: Sizes) -> np.ndarray:
+    """Whether a tap of an output pixel reads the input and not padding: static, (*output, taps)."""
+    real = np.ones((), bool)
+    outputs = window.output_sizes(inputs)
+    for n, o, k, s, (lo, _), d in zip(inputs, outputs, *window, strict=True):
+        positions = s * np.arange(o)[:, None] + d * np.arange(k) - lo
+        inside = (positions >= 0) & (positions < n)
+        real = real[..., None, None] & inside
+    rank = len(inputs)
+    outputs_first = (*range(0, 2 * rank, 2), *range(1, 2 * rank, 2))
+    return real.transpose(outputs_first).reshape(*outputs, -1)
+
+
+# A window of more taps than this is swept one axis after the other. Measured on CPU for max pooling: at 3x3
+# all taps at once are up to twice as fast, at 5x5 one axis after the other is.
+_MOST_TAPS_AT_ONCE = 16
+
+
+def stages(window: Window, inputs: Sizes) -> list[tuple[Window, Sizes]]:
+    """The windows that, swept one after the other, cover the given one; each with its input sizes.
+
+    The last axis comes first, so that the first of equal values along each axis in turn is the first in
+    the window's row-major order.
+    """
+    if math.prod(window.size) <= _MOST_TAPS_AT_ONCE:
+        return [(window, inputs)]
+    found = []
+    for axis in reversed(range(len(inputs))):
+        stage = _along(window, axis)
+        found.append((stage, inputs))
+        inputs = stage.output_sizes(inputs)
+    return found
+
+
+def _along(window: Window, axis: int) -> Window:
+    """The window along one axis; along the others a single tap that moves by one."""
+
+    def keep(entries, rest):
+        return tuple(entry if i == axis else rest for i, entry in enumerate(entries))
+
+    size, stride, padding, dilation = window
+    return Window(keep(size, 1), keep(stride, 1), keep(padding, (0, 0)), keep(dilation, 1))
+
+
+def taps(window: Window) -> list[Sizes]:
+    """The window's taps in row-major order."""
+    return list(np.ndindex(window.size))
+
+
+def input_gradient_pads(window: Window, inputs: Sizes, outputs: Sizes) -> Pads:
+    """Pads that make the correlation of dy, dilated by s, with the flipped kernel as large as the input."""
+    pads = []
+    for n, o, s, extent, (lo, _) in zip(
+        inputs, outputs, window.stride, window.extent(), window.padding, strict=True
+    ):
+        pads.append((extent - 1 - lo, n - ((o - 1) * s + 1) + lo))
+    return tuple(pads)
+
+
+def kernel_gradient_pads(window: Window, inputs: Sizes, outputs: Sizes) -> Pads:
+    """Pads that make the correlation of x with dy, dilated by s and moved by d, as large as the kernel."""
+    pads = []
+    for n, o, s, extent, (lo, _) in zip(
+        inputs, outputs, window.stride, window.extent(), window.padding, strict=True
+    ):
+        pads.append((lo, (o - 1) * s + extent - n - lo))
+    return tuple(pads)
+
+
+def pad_spatial(x: jax.Array, pads: Pads, value: float = 0.0) -> jax.Array:
+    """``x`` (N, *spatial, C) with its spatial axes padded by a constant; a negative pad crops."""
+    config = [(0, 0, 0), *((lo, hi, 0) for lo, hi in pads), (0, 0, 0)]
+    return lax.pad(x, lax.full((), value, x.dtype), config)
+
+
+def tap_view(padded: jax.Array, tap: Sizes, window: Window, outputs: Sizes) -> jax.Array:
+    """What one tap reads, for all output pixels: padded[n, s p + d t, c]."""
+    first = tuple(d * t for d, t in zip(window.dilation, tap, strict=True))
+    last = tuple(start + (o - 1) * s + 1 for start, o, s in zip(first, outputs, window.stride, strict=True))
+    batch, channels = padded.shape[0], padded.shape[-1]
+    return lax.slice(padded, (0, *first, 0), (batch, *last, channels), (1, *window.stride, 1))
+
+
+def gather_gradient(
+    window: Window, inputs: Sizes, arrays: Sequence[jax.Array], term: Callable[..., jax.Array]
+) -> jax.Array:
+    """The adjoint of padding and reading taps: for each input pixel, a sum over what read it.
+
+    dx[n, q, c] = sum over t, p with s p + d t - lo = q of term(number of t, *arrays at p)
+
+    ``arrays`` are of the output's shape (N, *output, C), and a term must be zero where they are. Input
+    pixels with the same remainder r of q + lo by s are read by the same taps, those with d t = r modulo s:
+    each such phase is a sum over shifted views of the arrays, padded once, and the phases interleave to dx.
+    """
+    outputs = arrays[0].shape[1:-1]
+    front = tuple((extent - 1) // s for extent, s in zip(window.extent(), window.stride, strict=True))
+    lengths = tuple(
+        -(-(lo + n) // s) for n, (lo, _), s in zip(inputs, window.padding, window.stride, strict=True)
+    )
+    pads = tuple((j, max(length - o, 0)) for j, length, o in zip(front, lengths, outputs, strict=True))
+    padded = [pad_spatial(array, pads) for array in arrays]
+    numbered = list(enumerate(taps(window)))
+
+    def view(array: jax.Array, tap: Sizes) -> jax.Array:
+        start = [
+            j - d * t // s for j, t, s, d in zip(front, tap, window.stride, window.dilation, strict=True)
+        ]
+        stop = [first + length for first, length in zip(start, lengths, strict=True)]
+        return lax.slice(array, (0, *start, 0), (array.shape[0], *stop, array.shape[-1]))
+
+    def phase(remainders: Sizes) -> jax.Array:
+        axis = len(remainders)
+        if axis < len(inputs):
+            parts = [phase((*remainders, r)) for r in range(window.stride[axis])]
+            return _interleaved(parts, 1 + axis)
+        terms = [
+            term(number, *(view(array, tap) for array in padded))
+            for number, tap in numbered
+            if _remainders(tap, window) == remainders
+        ]
+        if not terms:
+            return lax.full_like(arrays[-1], 0, shape=(arrays[-1].shape[0], *lengths, arrays[-1].shape[-1]))
+        return functools.reduce(operator.add, terms)
+
+    crop = tuple(
+        (-lo, n + lo - s * length)
+        for n, (lo, _), s, length in zip(inputs, window.padding, window.stride, lengths, strict=True)
+    )
+    return pad_spatial(phase(()), crop)
+
+
+def _remainders(tap: Sizes, window: Window) -> Sizes:
+    return tuple(d * t % s for t, s, d in zip(tap, window.stride, window.dilation, strict=True))
+
+
+def _interleaved(parts: list[jax.Array], axis: int) -> jax.Array:
+    """Element i of part r, along an axis, becomes element i len(parts) + r."""
+    if len(parts) == 1:
+        return parts[0]
+    shape = list(parts[0].shape)
+    shape[axis] *= len(parts)
+    return jnp.stack(parts, axis + 1).reshape(shape)

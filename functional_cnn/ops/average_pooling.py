@@ -1,0 +1,210 @@
+"""Average pooling, over windows and over all pixels."""
+
+import functools
+import math
+import operator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from functional_cnn import _checks, _window
+from functional_cnn._numerics import accumulator, widened
+from functional_cnn._window import Pads, Sizes, Window
+from functional_cnn.rule import Rule, apply, define
+
+
+class AvgPoolSpec(NamedTuple):
+    window: Window
+    inputs: Sizes
+    explicit: Pads  # the padding that was asked for; ceil_mode may widen the window's
+    count_include_pad: bool
+    divisor_override: int | None
+
+
+class GlobalPoolSpec(NamedTuple):
+    inputs: Sizes
+
+
+def avg_pool(
+    x: jax.Array,
+    window: int | tuple[int, ...],
+    *,
+    stride: int | tuple[int, ...] | None = None,
+    padding: Any = "VALID",
+    dilation: int | tuple[int, ...] = 1,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> jax.Array:
+    """The mean of each window, per channel.
+
+    y[n, p, c] = (1 / m_p) sum over taps t of x[n, s p + d t - lo, c], where m_p counts the window's taps.
+
+    Args:
+      x: (N, *spatial, C), floating; 1, 2 or 3 spatial dimensions.
+      window: the window's size, an int or one for each spatial axis.
+      stride: s; None means the window's size.
+      padding: "VALID", "SAME", an int, or an int or a (lo, hi) pair for each spatial axis; at most half
+        the dilated window.
+      dilation: d, the distance of neighbouring taps.
+      ceil_mode: also pool the windows that reach over the end, if they start before it. Taps beyond the
+        padding never count.
+      count_include_pad: whether m_p counts taps in the padding.
+      divisor_override: m_p for all windows.
+
+    Returns:
+      (N, *output, C) of x's dtype. float16 and bfloat16 accumulate in float32.
+
+    Raises:
+      ValueError: a number does not fit, or the output would be empty.
+      TypeError: x is not floating, or an option has another type.
+
+    Example:
+      >>> import jax.numpy as jnp, functional_cnn as fcnn
+      >>> print(fcnn.avg_pool(jnp.array([3.0, 1.0, 2.0, 5.0]).reshape(1, 4, 1), 2).ravel())
+      [2.  3.5]
+
+    Reference: Y. LeCun et al., "Gradient-based learning applied to document recognition", Proc. IEEE 1998,
+    section II.B.
+    """
+    function = "avg_pool"
+    x = _checks.floating(function, "x", x)
+    geometry, explicit = _window.resolve_pool(function, x, window, stride, padding, dilation, ceil_mode)
+    if divisor_override is not None:
+        divisor_override = _checks.integer(function, "divisor_override", divisor_override, minimum=1)
+    count_include_pad = _checks.flag(function, "count_include_pad", count_include_pad)
+    spec = AvgPoolSpec(geometry, x.shape[1:-1], explicit, count_include_pad, divisor_override)
+    return apply(function, spec, x)
+
+
+# Average pooling, derived.    m_p the number of taps that count at output pixel p
+#   forward   y[n,p,c]  = (1 / m_p) sum_t x[n, s p + d t - lo, c]
+#   dx        dx[n,q,c] = sum_{p,t : s p + d t - lo = q} dy[n,p,c] / m_p
+# Residuals: none, the map is linear and static.
+# Formulation: the sums run one axis after the other over strided views, and backward over the windows that
+# hold a pixel; m_p is known when the op is traced.
+# Reference: lax.reduce_window of x, and of ones for the count.
+
+
+def _avg_reference(spec, x):
+    (wide,) = widened(x)
+    if spec.divisor_override is not None:
+        return (_window_sum(spec.window, wide) / spec.divisor_override).astype(x.dtype)
+    counted = jnp.ones((1, *spec.inputs, 1), wide.dtype)
+    beyond = spec.window.padding
+    if spec.count_include_pad:
+        counted = jnp.pad(counted, _all_axes(spec.explicit), constant_values=1)
+        beyond = tuple(
+            (lo - explicit_lo, hi - explicit_hi)
+            for (lo, hi), (explicit_lo, explicit_hi) in zip(beyond, spec.explicit, strict=True)
+        )
+    count = _window_sum(spec.window._replace(padding=beyond), counted)
+    return (_window_sum(spec.window, wide) / count).astype(x.dtype)
+
+
+def _all_axes(pads: Pads) -> Pads:
+    return ((0, 0), *pads, (0, 0))
+
+
+def _window_sum(window, x):
+    return lax.reduce_window(
+        x,
+        np.zeros((), x.dtype),
+        lax.add,
+        window_dimensions=(1, *window.size, 1),
+        window_strides=(1, *window.stride, 1),
+        padding=_all_axes(window.padding),
+        window_dilation=(1, *window.dilation, 1),
+    )
+
+
+def _reciprocal_counts(spec: AvgPoolSpec, dtype) -> np.ndarray:
+    """1 / m_p, static, (*output, 1)."""
+    if spec.divisor_override is not None:
+        return np.asarray(1 / spec.divisor_override, dtype)
+    counted, window = spec.inputs, spec.window
+    if spec.count_include_pad:
+        counted = tuple(n + lo + hi for n, (lo, hi) in zip(spec.inputs, spec.explicit, strict=True))
+        rest = ((0, hi - asked) for (_, hi), (_, asked) in zip(window.padding, spec.explicit, strict=True))
+        window = window._replace(padding=tuple(rest))
+    return (1 / _window.real_taps(window, counted).sum(-1, keepdims=True)).astype(dtype)
+
+
+def _avg_fwd(spec, x):
+    (total,) = widened(x)
+    for stage, inputs in _window.stages(spec.window, spec.inputs):
+        padded, outputs = _window.pad_spatial(total, stage.padding), stage.output_sizes(inputs)
+        views = (_window.tap_view(padded, tap, stage, outputs) for tap in _window.taps(stage))
+        total = functools.reduce(operator.add, views)
+    return (total * _reciprocal_counts(spec, total.dtype)).astype(x.dtype), None
+
+
+def _avg_bwd(spec, _, dy):
+    (dx,) = widened(dy)
+    dx = dx * _reciprocal_counts(spec, dx.dtype)
+    for stage, inputs in reversed(_window.stages(spec.window, spec.inputs)):
+        dx = _window.gather_gradient(stage, inputs, [dx], lambda number, view: view)
+    return (dx.astype(dy.dtype),)
+
+
+define(Rule("avg_pool", _avg_reference, _avg_fwd, _avg_bwd))
+
+
+def global_avg_pool(x: jax.Array) -> jax.Array:
+    """The mean over all pixels, per channel: y[n, c] = (1 / M) sum over pixels q of x[n, q, c].
+
+    Args:
+      x: (N, *spatial, C), floating; 1, 2 or 3 spatial dimensions with at least one pixel.
+
+    Returns:
+      (N, C) of x's dtype. float16 and bfloat16 accumulate in float32.
+
+    Raises:
+      ValueError: x has another rank, or no pixels.
+      TypeError: x is not floating.
+
+    Example:
+      >>> import jax.numpy as jnp, functional_cnn as fcnn
+      >>> print(fcnn.global_avg_pool(jnp.array([3.0, 1.0, 2.0]).reshape(1, 3, 1)))
+      [[2.]]
+
+    Reference: M. Lin, Q. Chen and S. Yan, "Network in network", arXiv:1312.4400, section 3.2.
+    """
+    x = _checks.floating("global_avg_pool", "x", x)
+    _checks.spatial("global_avg_pool", x)
+    if 0 in x.shape[1:-1]:
+        raise ValueError(f"global_avg_pool: x must have at least one pixel, got shape {x.shape}")
+    return apply("global_avg_pool", GlobalPoolSpec(x.shape[1:-1]), x)
+
+
+# Global average pooling, derived.    M pixels
+#   forward   y[n,c]    = (1 / M) sum_q x[n,q,c]
+#   dx        dx[n,q,c] = dy[n,c] / M
+# Residuals: none.
+# Reference: jnp.mean over the spatial axes.
+
+
+def _spatial_axes(spec: GlobalPoolSpec) -> Sizes:
+    return tuple(range(1, 1 + len(spec.inputs)))
+
+
+def _global_reference(spec, x):
+    return jnp.mean(*widened(x), axis=_spatial_axes(spec)).astype(x.dtype)
+
+
+def _global_fwd(spec, x):
+    total = jnp.sum(x, axis=_spatial_axes(spec), dtype=accumulator(x.dtype))
+    return (total / math.prod(spec.inputs)).astype(x.dtype), None
+
+
+def _global_bwd(spec, _, dy):
+    (share,) = widened(dy)
+    share = (share / math.prod(spec.inputs)).astype(dy.dtype)
+    shape = (dy.shape[0], *spec.inputs, dy.shape[-1])
+    return (jnp.broadcast_to(jnp.expand_dims(share, _spatial_axes(spec)), shape),)
+
+
+define(Rule("global_avg_pool", _global_reference, _global_fwd, _global_bwd))

@@ -1,0 +1,254 @@
+"""Batch normalisation, in training and in inference."""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from functional_cnn import _checks
+from functional_cnn._numerics import accumulator, like_primal, sum_leading, widened
+from functional_cnn.rule import Rule, apply, define
+
+
+class BatchNormSpec(NamedTuple):
+    eps: float
+    axis_name: str | tuple[str, ...] | None
+
+
+class InferenceSpec(NamedTuple):
+    eps: float
+
+
+def batch_norm(
+    x: jax.Array,
+    scale: jax.Array | None = None,
+    bias: jax.Array | None = None,
+    *,
+    eps: float = 1e-5,
+    axis_name: str | tuple[str, ...] | None = None,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Normalises each channel with the statistics of the batch.
+
+    y = scale (x - mean) / sqrt(var + eps) + bias,
+    mean = E[x] and var = E[(x - mean)^2] over examples and pixels: the biased variance.
+
+    Args:
+      x: (N, *spatial, C), floating; any number of spatial dimensions.
+      scale: (C,), of x's dtype, or None for 1.
+      bias: (C,), of x's dtype, or None for 0.
+      eps: added to the variance, not negative.
+      axis_name: the name or names of mapped axes (``shard_map``, ``vmap``, ``pmap``) over which the batch
+        is spread; the statistics are then those of the whole batch.
+
+    Returns:
+      ``(y, mean, var)``: y of x's shape and dtype; mean and var (C,) in float32, or float64 for float64.
+      All three are differentiable.
+
+    Raises:
+      ValueError: a shape does not fit, or eps is negative.
+      TypeError: an argument is not floating or has another dtype than x.
+
+    Example:
+      >>> import jax.numpy as jnp, functional_cnn as fcnn
+      >>> y, mean, var = fcnn.batch_norm(jnp.array([[1.0], [3.0]]), eps=0.0)
+      >>> print(y.ravel(), mean, var)
+      [-1.  1.] [2.] [1.]
+
+    Reference: S. Ioffe and C. Szegedy, "Batch normalization", arXiv:1502.03167, section 3.
+    """
+    function = "batch_norm"
+    x, scale, bias = _checked(function, x, scale, bias)
+    spec = BatchNormSpec(_checks.not_negative(function, "eps", eps), _checks.axis_name(function, axis_name))
+    return apply(function, spec, x, scale, bias)
+
+
+def _checked(function, x, scale, bias):
+    x = _checks.floating(function, "x", x)
+    if x.ndim < 2:
+        raise ValueError(f"{function}: x must have shape (N, *spatial, C), got shape {x.shape}")
+    channels = x.shape[-1]
+    scale = _checks.vector(function, "scale", scale, channels, "channel", "x", x)
+    bias = _checks.vector(function, "bias", bias, channels, "channel", "x", x)
+    return x, scale, bias
+
+
+# Batch normalisation, derived.    M values a channel, r = 1 / sqrt(var + eps), h = (x - mean) r
+#   forward   y      = scale h + bias
+#   dbias     db     = sum dy
+#   dscale    dg     = sum dy h
+#   of the statistics, which y sees and which are returned:
+#             m      = dmean - scale r db                 dh/dmean = -r
+#             v      = dvar  - scale r^2 dg / 2           dh/dvar  = -h r^2 / 2
+#   dx        dx     = scale r dy + m / M + 2 v (x - mean) / M
+#             since dmean/dx = 1 / M and dvar/dx = 2 (x - mean) / M; mean's share in var sums to zero
+# Over named axes the statistics are means of the shards' means. The shares of y are averaged over the
+# shards; what comes in for the returned statistics goes back through the transpose of pmean, which is not
+# the same where shard_map knows them to be equal on all shards.
+# Residuals: x, alive anyway as the convolution's output, and the C numbers mean and var.
+# Statistics: a first mean m0, then E[d] and E[d^2] of d = x - m0 in one sweep. mean = m0 + E[d] mends the
+# rounding of a long float32 sum; var = E[d^2] - E[d]^2 is safe as E[d] is of the size of that rounding.
+# Reference: the mean, then the mean square of what is left, as in the paper.
+
+
+def _rows(x: jax.Array) -> tuple[int, ...]:
+    return tuple(range(x.ndim - 1))
+
+
+def _mean_over_shards(spec, values):
+    return values if spec.axis_name is None else lax.pmean(values, spec.axis_name)
+
+
+def _affine(h, scale, bias):
+    y = h if scale is None else h * scale
+    return y if bias is None else y + bias
+
+
+def _reference(spec, x, scale, bias):
+    wide, wide_scale, wide_bias = widened(x, scale, bias)
+    mean = _mean_over_shards(spec, jnp.mean(wide, _rows(x)))
+    centered = wide - mean
+    var = _mean_over_shards(spec, jnp.mean(jnp.square(centered), _rows(x)))
+    y = _affine(centered / jnp.sqrt(var + spec.eps), wide_scale, wide_bias)
+    return y.astype(x.dtype), mean, var
+
+
+def _statistics(spec, x):
+    first = lax.stop_gradient(_mean_over_shards(spec, jnp.mean(x, _rows(x))))
+    d = x - first
+    rest, square = _mean_over_shards(spec, (jnp.mean(d, _rows(x)), jnp.mean(d * d, _rows(x))))
+    var = square - rest * rest
+    return first + rest, jnp.where(var < 0, 0, var)
+
+
+def _fwd(spec, x, scale, bias):
+    wide, wide_scale, wide_bias = widened(x, scale, bias)
+    mean, var = _statistics(spec, wide)
+    y = _affine((wide - mean) * lax.rsqrt(var + spec.eps), wide_scale, wide_bias)
+    return (y.astype(x.dtype), mean, var), (x, scale, bias, mean, var)
+
+
+def _bwd(spec, residuals, cotangents):
+    x, scale, bias, mean, var = residuals
+    dy, dmean, dvar = cotangents
+    wide, wide_scale, dy = widened(x, scale, dy)
+    r = lax.rsqrt(var + spec.eps)
+    h = (wide - mean) * r
+    db, dg = sum_leading(dy), sum_leading(dy * h)
+    slope = r if wide_scale is None else wide_scale * r
+    m, v = _statistics_cotangents(spec, (-slope * db, -slope * r * dg / 2), (dmean, dvar))
+    count = math.prod(x.shape[:-1]) or 1
+    dx = slope * dy + m / count + (2 * v / count) * (wide - mean)
+    dscale = None if scale is None else like_primal(dg, scale)
+    dbias = None if bias is None else like_primal(db, bias)
+    return like_primal(dx, x), dscale, dbias
+
+
+def _statistics_cotangents(spec, from_y, from_outputs):
+    """What reaches one shard's mean and variance from all shards' y and from the returned statistics."""
+    _, transpose = jax.vjp(lambda values: _mean_over_shards(spec, values), from_y)
+    (back,) = transpose(from_outputs)
+    return jax.tree.map(jnp.add, _mean_over_shards(spec, from_y), back)
+
+
+define(Rule("batch_norm", _reference, _fwd, _bwd))
+
+
+def batch_norm_inference(
+    x: jax.Array,
+    mean: jax.Array,
+    var: jax.Array,
+    scale: jax.Array | None = None,
+    bias: jax.Array | None = None,
+    *,
+    eps: float = 1e-5,
+) -> jax.Array:
+    """Normalises each channel with given statistics, such as running averages.
+
+    y = scale (x - mean) / sqrt(var + eps) + bias
+
+    Args:
+      x: (N, *spatial, C), floating; any number of spatial dimensions.
+      mean: (C,), of x's dtype or in the accumulator's that ``batch_norm`` returns.
+      var: (C,), likewise; not negative.
+      scale: (C,), of x's dtype, or None for 1.
+      bias: (C,), of x's dtype, or None for 0.
+      eps: added to the variance, not negative.
+
+    Returns:
+      An array of x's shape and dtype.
+
+    Raises:
+      ValueError: a shape does not fit, or eps is negative.
+      TypeError: an argument is not floating or has another dtype.
+
+    Example:
+      >>> import jax.numpy as jnp, functional_cnn as fcnn
+      >>> x, mean, var = jnp.array([[1.0], [3.0]]), jnp.array([1.0]), jnp.array([4.0])
+      >>> print(fcnn.batch_norm_inference(x, mean, var, eps=0.0).ravel())
+      [0. 1.]
+
+    Reference: S. Ioffe and C. Szegedy, "Batch normalization", arXiv:1502.03167, algorithm 2.
+    """
+    function = "batch_norm_inference"
+    x, scale, bias = _checked(function, x, scale, bias)
+    mean = _statistic(function, "mean", mean, x)
+    var = _statistic(function, "var", var, x)
+    spec = InferenceSpec(_checks.not_negative(function, "eps", eps))
+    return apply(function, spec, x, mean, var, scale, bias)
+
+
+def _statistic(function, name, value, x):
+    value = _checks.floating(function, name, value)
+    if value.dtype not in (x.dtype, accumulator(x.dtype)):
+        raise TypeError(
+            f"{function}: {name} has dtype {value.dtype}, but x has {x.dtype}; it may have that dtype or "
+            f"{accumulator(x.dtype)}"
+        )
+    if value.shape != x.shape[-1:]:
+        raise ValueError(
+            f"{function}: {name} must have shape {x.shape[-1:]}, one for each channel, got shape {value.shape}"
+        )
+    return value
+
+
+# Inference, derived.    r = 1 / sqrt(var + eps), h = (x - mean) r
+#   forward   y     = scale h + bias
+#   dx        dx    = scale r dy
+#   dmean     dmean = -scale r sum dy
+#   dvar      dvar  = -scale r^2 sum(dy h) / 2
+#   dscale    dg    = sum dy h
+#   dbias     db    = sum dy
+# Residuals: the arguments, all alive anyway.
+# Reference: division by the square root; the rule folds scale and r into one slope.
+
+
+def _inference_reference(spec, x, mean, var, scale, bias):
+    wide, mean, var, scale, bias = widened(x, mean, var, scale, bias)
+    return _affine((wide - mean) / jnp.sqrt(var + spec.eps), scale, bias).astype(x.dtype)
+
+
+def _inference_fwd(spec, x, mean, var, scale, bias):
+    wide, wide_mean, wide_var, wide_scale, wide_bias = widened(x, mean, var, scale, bias)
+    slope = _affine(lax.rsqrt(wide_var + spec.eps), wide_scale, None)
+    y = _affine(wide - wide_mean, slope, wide_bias)
+    return y.astype(x.dtype), (x, mean, var, scale, bias)
+
+
+def _inference_bwd(spec, residuals, dy):
+    x, mean, var, scale, bias = residuals
+    wide, wide_mean, wide_var, wide_scale, dy = widened(x, mean, var, scale, dy)
+    r = lax.rsqrt(wide_var + spec.eps)
+    slope = _affine(r, wide_scale, None)
+    db, dg = sum_leading(dy), sum_leading(dy * ((wide - wide_mean) * r))
+    return (
+        like_primal(slope * dy, x),
+        like_primal(-slope * db, mean),
+        like_primal(-slope * r * dg / 2, var),
+        None if scale is None else like_primal(dg, scale),
+        None if bias is None else like_primal(db, bias),
+    )
+
+
+define(Rule("batch_norm_inference", _inference_reference, _inference_fwd, _inference_bwd))
