@@ -1,7 +1,11 @@
 """Convolutional networks as pure functions, with hand-derived, proved and exchangeable backward passes."""
 
-from functional_cnn.ops.average_pooling import avg_pool, global_avg_pool
+import importlib
+from typing import TYPE_CHECKING
+
+from functional_cnn import init, models
 from functional_cnn.ops.activation import leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
+from functional_cnn.ops.average_pooling import avg_pool, global_avg_pool
 from functional_cnn.ops.convolution import conv
 from functional_cnn.ops.dense import dense
 from functional_cnn.ops.dropout import dropout
@@ -9,3 +13,45 @@ from functional_cnn.ops.loss import sigmoid_cross_entropy, softmax_cross_entropy
 from functional_cnn.ops.max_pooling import max_pool
 from functional_cnn.ops.normalization import batch_norm, batch_norm_inference
 from functional_cnn.rule import RULES, Rule, autodiff, use_rules, with_rules
+
+if TYPE_CHECKING:
+    from functional_cnn import data, training, verify
+
+__all__ = [
+    "RULES",
+    "Rule",
+    "autodiff",
+    "avg_pool",
+    "batch_norm",
+    "batch_norm_inference",
+    "conv",
+    "data",
+    "dense",
+    "dropout",
+    "global_avg_pool",
+    "init",
+    "leaky_relu",
+    "log_softmax",
+    "max_pool",
+    "models",
+    "relu",
+    "sigmoid",
+    "sigmoid_cross_entropy",
+    "softmax",
+    "softmax_cross_entropy",
+    "squared_error",
+    "tanh",
+    "training",
+    "use_rules",
+    "verify",
+    "with_rules",
+]
+
+_LAZY = ("data", "training", "verify")
+
+
+def __getattr__(name: str):
+    # Modules beyond the core are imported at their first use: training needs optax, which the core does not.
+    if name in _LAZY:
+        return importlib.import_module(f"functional_cnn.{name}")
+    raise AttributeError(f"module 'functional_cnn' has no attribute {name!r}")

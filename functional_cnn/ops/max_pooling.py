@@ -1,6 +1,5 @@
 """Max pooling."""
 
-import math
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +8,7 @@ import numpy as np
 
 from functional_cnn import _checks, _window
 from functional_cnn._numerics import widened
-from functional_cnn._window import Pads, Sizes, Window
+from functional_cnn._window import Sizes, Window
 from functional_cnn.rule import Rule, apply, define
 
 

@@ -86,9 +86,11 @@ def _checked(function, x, scale, bias):
 # Over named axes the statistics are means of the shards' means. The shares of y are averaged over the
 # shards; what comes in for the returned statistics goes back through the transpose of pmean, which is not
 # the same where shard_map knows them to be equal on all shards.
-# Residuals: x, alive anyway as the convolution's output, and the C numbers mean and var.
+# Residuals: x, alive anyway as the convolution's output, and 3 C numbers for mean and var.
 # Statistics: a first mean m0, then E[d] and E[d^2] of d = x - m0 in one sweep. mean = m0 + E[d] mends the
 # rounding of a long float32 sum; var = E[d^2] - E[d]^2 is safe as E[d] is of the size of that rounding.
+# The mean's two parts are kept apart: x - m0 - E[d] is right to the last bits of x - mean where their sum,
+# rounded at an offset of 1e4, would not be.
 # Reference: the mean, then the mean square of what is left, as in the paper.
 
 
@@ -115,31 +117,33 @@ def _reference(spec, x, scale, bias):
 
 
 def _statistics(spec, x):
+    """The mean, as a first value and the rest, and the variance."""
     first = lax.stop_gradient(_mean_over_shards(spec, jnp.mean(x, _rows(x))))
     d = x - first
     rest, square = _mean_over_shards(spec, (jnp.mean(d, _rows(x)), jnp.mean(d * d, _rows(x))))
     var = square - rest * rest
-    return first + rest, jnp.where(var < 0, 0, var)
+    return first, rest, jnp.where(var < 0, 0, var)
 
 
 def _fwd(spec, x, scale, bias):
     wide, wide_scale, wide_bias = widened(x, scale, bias)
-    mean, var = _statistics(spec, wide)
-    y = _affine((wide - mean) * lax.rsqrt(var + spec.eps), wide_scale, wide_bias)
-    return (y.astype(x.dtype), mean, var), (x, scale, bias, mean, var)
+    first, rest, var = _statistics(spec, wide)
+    y = _affine((wide - first - rest) * lax.rsqrt(var + spec.eps), wide_scale, wide_bias)
+    return (y.astype(x.dtype), first + rest, var), (x, scale, bias, first, rest, var)
 
 
 def _bwd(spec, residuals, cotangents):
-    x, scale, bias, mean, var = residuals
+    x, scale, bias, first, rest, var = residuals
     dy, dmean, dvar = cotangents
     wide, wide_scale, dy = widened(x, scale, dy)
     r = lax.rsqrt(var + spec.eps)
-    h = (wide - mean) * r
+    centered = wide - first - rest
+    h = centered * r
     db, dg = sum_leading(dy), sum_leading(dy * h)
     slope = r if wide_scale is None else wide_scale * r
     m, v = _statistics_cotangents(spec, (-slope * db, -slope * r * dg / 2), (dmean, dvar))
     count = math.prod(x.shape[:-1]) or 1
-    dx = slope * dy + m / count + (2 * v / count) * (wide - mean)
+    dx = slope * dy + m / count + (2 * v / count) * centered
     dscale = None if scale is None else like_primal(dg, scale)
     dbias = None if bias is None else like_primal(db, bias)
     return like_primal(dx, x), dscale, dbias

@@ -1,0 +1,171 @@
+"""Trains a CNN on images of digits or objects through hand-derived rules, and draws what it learned.
+
+Without options: LeNet on scikit-learn's scans of handwritten digits, nothing to download. Writes into
+``runs/<name>/`` the parameters (params.safetensors), the settings (settings.json), the figures of each epoch
+(metrics.csv) and pictures.
+"""
+
+import argparse
+import contextlib
+import csv
+import json
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import optax
+import pictures
+from safetensors.numpy import save_file
+
+import functional_cnn as fcnn
+from functional_cnn import data, training
+
+
+class Source(NamedTuple):
+    """A dataset: how it is loaded from a directory, its images, and LeNet's options for their size."""
+
+    load: object
+    image_size: int
+    channels: int
+    classes: tuple[str, ...]
+    lenet: dict
+
+
+_DIGITS = tuple("0123456789")
+_CLOTHES = ("T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
+_OBJECTS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+SOURCES = {
+    "digits": Source(
+        lambda directory: data.load_digits(),
+        8,
+        1,
+        _DIGITS,
+        {"window": 3, "widths": (32, 64), "hidden": (128, 64), "paddings": ("SAME", "SAME")},
+    ),
+    "mnist": Source(data.load_mnist, 28, 1, _DIGITS, {}),
+    "fashion-mnist": Source(data.load_mnist, 28, 1, _CLOTHES, {}),
+    "cifar10": Source(data.load_cifar10, 32, 3, _OBJECTS, {"widths": (32, 64)}),
+}
+MODELS = ("lenet", "resnet18", "resnet34")
+OPTIMIZERS = {
+    "sgd": optax.sgd,
+    "momentum": lambda rate: optax.sgd(rate, momentum=0.9, nesterov=True),
+    "adam": optax.adam,
+    "adamw": lambda rate: optax.adamw(rate, weight_decay=1e-2),
+}
+SCHEDULES = {
+    "constant": lambda steps, rate: rate,
+    "cosine": lambda steps, rate: optax.cosine_decay_schedule(rate, steps),
+    "onecycle": optax.cosine_onecycle_schedule,
+}
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--data", choices=SOURCES, default="digits")
+    parser.add_argument("--data-dir", type=Path, default=Path("data"), help="where the data's files are")
+    parser.add_argument("--model", choices=MODELS, default="lenet")
+    parser.add_argument("--optimizer", choices=OPTIMIZERS, default="adamw")
+    parser.add_argument("--learning-rate", type=float, default=3e-3, help="at its largest")
+    parser.add_argument("--schedule", choices=SCHEDULES, default="onecycle")
+    parser.add_argument("--clip", type=float, default=0.0, help="largest global norm of the gradient; 0: any")
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--dropout", type=float, default=0.4, help="of lenet's dense layers")
+    parser.add_argument("--shift", type=int, default=1, help="move training images by up to so many pixels")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--autodiff", action="store_true", help="differentiate by JAX alone, to compare")
+    parser.add_argument("--output", type=Path, default=Path("runs"))
+    parser.add_argument("--name", help="the run's folder in the output (default: data-model)")
+    return parser.parse_args()
+
+
+def make_model(options: argparse.Namespace, source: Source) -> fcnn.models.Model:
+    shared = {"num_classes": len(source.classes), "in_channels": source.channels}
+    if options.model == "lenet":
+        return fcnn.models.lenet(
+            image_size=source.image_size, batch_norm=True, dropout=options.dropout, **shared, **source.lenet
+        )
+    return fcnn.models.resnet(depth=int(options.model.removeprefix("resnet")), stem="small", **shared)
+
+
+def make_optimizer(options: argparse.Namespace, steps: int) -> optax.GradientTransformation:
+    optimizer = OPTIMIZERS[options.optimizer](SCHEDULES[options.schedule](steps, options.learning_rate))
+    if options.clip:
+        return optax.chain(optax.clip_by_global_norm(options.clip), optimizer)
+    return optimizer
+
+
+def write_metrics(path: Path, history: list[dict]) -> None:
+    rows = []
+    for record in history:
+        norms = {f"gradient_norm {layer}": norm for layer, norm in record["gradient_norms"].items()}
+        rows.append({name: value for name, value in record.items() if name != "gradient_norms"} | norms)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_params(path: Path, state: training.TrainState) -> None:
+    trees = {"params": state.params, "state": state.model_state}
+    leaves = jax.tree_util.tree_flatten_with_path(trees)[0]
+    save_file({"/".join(entry.key for entry in keys): np.asarray(leaf) for keys, leaf in leaves}, path)
+
+
+def main() -> None:
+    options = parse()
+    source = SOURCES[options.data]
+    try:
+        train, test = source.load(options.data_dir)
+    except FileNotFoundError as error:
+        raise SystemExit(str(error)) from None
+    model = make_model(options, source)
+    optimizer = make_optimizer(options, options.epochs * (len(train.labels) // options.batch_size))
+    train_step, eval_step = training.make_train_step(model, optimizer), training.make_eval_step(model)
+    state = training.TrainState.create(model, optimizer, jax.random.key(options.seed))
+
+    def on_epoch(state):
+        result = training.evaluate(eval_step, state, test)
+        return {"loss": result["loss"], "accuracy": result["accuracy"]}
+
+    start = time.perf_counter()
+    with fcnn.autodiff() if options.autodiff else contextlib.nullcontext():
+        state, history = training.fit(
+            train_step,
+            state,
+            train,
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            seed=options.seed,
+            augment=lambda images, rng: data.shifted(images, options.shift, rng),
+            on_epoch=on_epoch,
+        )
+        seconds = time.perf_counter() - start
+        result = training.evaluate(eval_step, state, test)
+    print(f"test accuracy {result['accuracy']:.4f} on {len(test.labels)} images after {seconds:.1f} s of training")
+
+    folder = options.output / (options.name or f"{options.data}-{options.model}")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "settings.json").write_text(json.dumps(vars(options), indent=2, default=str) + "\n")
+    write_metrics(folder / "metrics.csv", history)
+    write_params(folder / "params.safetensors", state)
+    pictures.learning_curves(folder / "learning_curves.png", history)
+    pictures.gradient_norms(folder / "gradient_norms.png", history)
+    pictures.filters(folder / "filters.png", first_kernel(state.params))
+    pictures.confusion(folder / "confusion.png", test.labels, result["predictions"], source.classes)
+    pictures.misclassified(folder / "misclassified.png", test, result["predictions"], source.classes)
+    print(f"parameters, metrics and pictures are in {folder}")
+
+
+def first_kernel(params: dict) -> np.ndarray:
+    first = params["conv1"] if "conv1" in params else params["stem"]["conv"]
+    return np.asarray(first["kernel"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""Initialisers, those of ``jax.nn.initializers``, and the parameter dicts that the ops take.
+
+An initialiser is a function ``(key, shape, dtype) -> array``. For a kernel of shape (*window, C // groups, O)
+the fan-in is the window times C // groups and the fan-out the window times O:
+
+| function | distribution | variance | for |
+| --- | --- | --- | --- |
+| ``he_normal()``, ``he_uniform()`` | normal, uniform | 2 / fan-in | ReLU; He et al., arXiv:1502.01852, section 2.2 |
+| ``glorot_normal()``, ``glorot_uniform()`` | | 2 / (fan-in + fan-out) | tanh; Glorot and Bengio, AISTATS 2010 |
+| ``lecun_normal()``, ``lecun_uniform()`` | | 1 / fan-in | linear, SELU; LeCun et al., "Efficient BackProp" |
+| ``normal(stddev)``, ``uniform(scale)`` | | as given | |
+| ``zeros``, ``ones`` | constant | | biases and scales |
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.nn.initializers import (
+    Initializer,
+    glorot_normal,
+    glorot_uniform,
+    he_normal,
+    he_uniform,
+    lecun_normal,
+    lecun_uniform,
+    normal,
+    ones,
+    uniform,
+    zeros,
+)
+
+from functional_cnn import _checks
+
+__all__ = [
+    "batch_norm",
+    "conv",
+    "dense",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "normal",
+    "ones",
+    "uniform",
+    "zeros",
+]
+
+Params = dict[str, jax.Array]
+
+
+def conv(
+    key: jax.Array,
+    window: tuple[int, ...],
+    in_channels: int,
+    out_channels: int,
+    *,
+    groups: int = 1,
+    bias: bool = True,
+    kernel_init: Initializer = he_normal(),  # noqa: B008, a constant
+    bias_init: Initializer = zeros,
+    dtype: Any = jnp.float32,
+) -> Params:
+    """The parameters of ``functional_cnn.conv``.
+
+    Args:
+      key: one PRNG key.
+      window: the kernel's size for each spatial axis.
+      in_channels: C, a multiple of groups.
+      out_channels: O, a multiple of groups.
+      groups: as in ``conv``.
+      bias: whether there is a bias.
+      kernel_init: draws the kernel.
+      bias_init: draws the bias.
+      dtype: a floating dtype.
+
+    Returns:
+      ``{"kernel": (*window, C // groups, O), "bias": (O,)}``, without "bias" if there is none.
+
+    Raises:
+      ValueError: a number is less than 1, or groups does not divide the channels.
+      TypeError: a number is not an int, or key is not a key.
+
+    Example:
+      >>> import jax, functional_cnn as fcnn
+      >>> params = fcnn.init.conv(jax.random.key(0), (3, 3), 16, 32)
+      >>> print({name: array.shape for name, array in params.items()})
+      {'kernel': (3, 3, 16, 32), 'bias': (32,)}
+    """
+    function = "init.conv"
+    window = _checks.per_axis(function, "window", window, len(window) if isinstance(window, tuple) else 2)
+    in_channels = _checks.integer(function, "in_channels", in_channels, minimum=1)
+    out_channels = _checks.integer(function, "out_channels", out_channels, minimum=1)
+    groups = _checks.integer(function, "groups", groups, minimum=1)
+    if in_channels % groups or out_channels % groups:
+        raise ValueError(
+            f"{function}: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}"
+        )
+    shape = (*window, in_channels // groups, out_channels)
+    return _linear(function, key, shape, bias, kernel_init, bias_init, dtype)
+
+
+def dense(
+    key: jax.Array,
+    in_features: int,
+    out_features: int,
+    *,
+    bias: bool = True,
+    kernel_init: Initializer = he_normal(),  # noqa: B008, a constant
+    bias_init: Initializer = zeros,
+    dtype: Any = jnp.float32,
+) -> Params:
+    """The parameters of ``functional_cnn.dense``.
+
+    Args:
+      key: one PRNG key.
+      in_features: I.
+      out_features: O.
+      bias: whether there is a bias.
+      kernel_init: draws the kernel.
+      bias_init: draws the bias.
+      dtype: a floating dtype.
+
+    Returns:
+      ``{"kernel": (I, O), "bias": (O,)}``, without "bias" if there is none.
+
+    Raises:
+      ValueError: a number is less than 1.
+      TypeError: a number is not an int, or key is not a key.
+
+    Example:
+      >>> import jax, functional_cnn as fcnn
+      >>> params = fcnn.init.dense(jax.random.key(0), 4, 3, bias=False)
+      >>> print({name: array.shape for name, array in params.items()})
+      {'kernel': (4, 3)}
+    """
+    function = "init.dense"
+    shape = (
+        _checks.integer(function, "in_features", in_features, minimum=1),
+        _checks.integer(function, "out_features", out_features, minimum=1),
+    )
+    return _linear(function, key, shape, bias, kernel_init, bias_init, dtype)
+
+
+def _linear(function, key, shape, bias, kernel_init, bias_init, dtype) -> Params:
+    kernel_key, bias_key = jax.random.split(_checks.key(function, key))
+    params = {"kernel": kernel_init(kernel_key, shape, dtype)}
+    if _checks.flag(function, "bias", bias):
+        params["bias"] = bias_init(bias_key, shape[-1:], dtype)
+    return params
+
+
+def batch_norm(channels: int, *, dtype: Any = jnp.float32) -> tuple[Params, Params]:
+    """The parameters of batch normalisation and its running statistics.
+
+    Args:
+      channels: C.
+      dtype: a floating dtype.
+
+    Returns:
+      ``({"scale": ones (C,), "bias": zeros (C,)}, {"mean": zeros (C,), "var": ones (C,)})``; the second is
+      state, which training moves and gradients leave alone.
+
+    Raises:
+      ValueError: channels is less than 1.
+      TypeError: channels is not an int.
+
+    Example:
+      >>> import functional_cnn as fcnn
+      >>> params, state = fcnn.init.batch_norm(3)
+      >>> print(params["scale"], state["mean"])
+      [1. 1. 1.] [0. 0. 0.]
+    """
+    shape = (_checks.integer("init.batch_norm", "channels", channels, minimum=1),)
+    params = {"scale": jnp.ones(shape, dtype), "bias": jnp.zeros(shape, dtype)}
+    return params, {"mean": jnp.zeros(shape, dtype), "var": jnp.ones(shape, dtype)}

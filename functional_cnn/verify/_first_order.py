@@ -1,0 +1,110 @@
+"""A function beside its reference: results, cotangents, and what every pullback satisfies."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from functional_cnn.verify._comparison import Tolerance, require_equal
+from functional_cnn.verify._problem import (
+    Arrays,
+    Problem,
+    inner,
+    product_norm,
+    pullback,
+    random_like,
+    rms,
+)
+
+Flat = Callable[..., Arrays]
+
+
+def require_same_results(
+    problem: Problem, fun: Callable[..., Any], reference: Callable[..., Any], tolerance: Tolerance
+) -> None:
+    got = jax.jit(problem.flat(fun))(*problem.point)
+    expected = jax.jit(problem.flat(reference))(*problem.point)
+    if len(got) != len(expected):
+        raise AssertionError(f"check_vjp: fun returns {len(got)} arrays, the reference {len(expected)}")
+    scale = max(rms(x) for x in problem.point)
+    for number, (ours, theirs) in enumerate(zip(got, expected, strict=True)):
+        require_equal(f"result {number}", ours, theirs, tolerance, scale)
+
+
+def require_same_cotangents(
+    problem: Problem, fun: Flat, reference: Flat, dys: Sequence[Arrays], tolerance: Tolerance
+) -> tuple[Arrays, float]:
+    """Compares for each dy; returns the cotangents for the first and the largest relative error of all."""
+    expected_for = jax.jit(pullback(reference))
+    error, first = 0.0, None
+    for dy in dys:
+        got = raised_as_failure("the backward pass", pullback(fun), problem.point, dy)
+        expected = expected_for(problem.point, dy)
+        error = max(error, require_same(problem, "cotangent of {}", got, expected, tolerance, dy))
+        first = first or got
+    assert first is not None
+    return first, error
+
+
+def require_same(
+    problem: Problem, what: str, got: Arrays, expected: Arrays, tolerance: Tolerance, dy: Arrays
+) -> float:
+    """Compares one array for each differentiated argument; ``what`` has a place for the argument's name."""
+    scale = max(rms(u) for u in dy)
+    return max(
+        require_equal(what.format(name), ours, theirs, tolerance, scale)
+        for name, ours, theirs in zip(problem.names, got, expected, strict=True)
+    )
+
+
+def raised_as_failure(what: str, function: Callable[..., Any], *args: Any) -> Any:
+    """Calls a function; what it raises becomes an AssertionError that says where."""
+    try:
+        return function(*args)
+    except Exception as error:
+        raise AssertionError(f"check_vjp: {what} raises {type(error).__name__}: {error}") from error
+
+
+def require_linear(
+    problem: Problem,
+    fun: Flat,
+    gradient: Arrays,
+    dy: Arrays,
+    rng: np.random.Generator,
+    tolerance: Tolerance,
+) -> None:
+    """vjp(2 dy - dz) = 2 vjp(dy) - vjp(dz)"""
+    dz = random_like(dy, rng)
+    pull = pullback(fun)
+    combined = pull(problem.point, _combination(dy, dz))
+    separate = _combination(gradient, pull(problem.point, dz))
+    require_same(problem, "linearity in dy of the cotangent of {}", combined, separate, tolerance, dy)
+
+
+def _combination(a: Arrays, b: Arrays) -> Arrays:
+    """2 a - b, in NumPy, which needs no compilation for each shape."""
+    pairs = zip(a, b, strict=True)
+    return tuple(jnp.asarray(np.asarray(2 * np.asarray(x) - np.asarray(y), x.dtype)) for x, y in pairs)
+
+
+def require_adjoint(
+    problem: Problem, reference: Flat, gradient: Arrays, dy: Arrays, rng: np.random.Generator
+) -> None:
+    """<dy, J v> = <vjp(dy), v>, with J v from the transpose of the reference's pullback."""
+
+    def push(point, v):
+        _, transpose = jax.vjp(lambda u: pullback(reference)(point, u), dy)
+        return transpose(v)[0]
+
+    v = random_like(problem.point, rng)
+    pushed, pulled = inner(dy, jax.jit(push)(problem.point, v)), inner(gradient, v)
+    eps = max(float(jnp.finfo(a.dtype).eps) for a in (*problem.point, *dy))
+    rounding = eps * np.sqrt(inner(dy, dy) * inner(v, v))
+    allowed = 1e3 * eps * (abs(pushed) + product_norm(gradient, v)) + rounding
+    if np.isfinite(pushed) and not abs(pushed - pulled) <= allowed:
+        raise AssertionError(
+            f"check_vjp: <dy, J v> is {pushed:.9g} with the reference's Jacobian J, "
+            f"but <vjp(dy), v> is {pulled:.9g}"
+        )

@@ -1,0 +1,99 @@
+"""What the table of ``python -m functional_cnn.verify`` says of one rule."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from functional_cnn.rule import autodiff
+from functional_cnn.verify._check import check_vjp
+from functional_cnn.verify._comparison import relative_error
+from functional_cnn.verify._problem import (
+    Arrays,
+    Problem,
+    floating_results,
+    pose,
+    pullback,
+    random_like,
+    rms,
+)
+from functional_cnn.verify.cases import Case
+
+
+class Row(NamedTuple):
+    """The proof of one rule over its cases; ``failure`` is the first that failed, None if all passed."""
+
+    op: str
+    cases: int
+    error: float
+    float32_error: float
+    autodiff_float32_error: float
+    residual_bytes: int
+    autodiff_residual_bytes: int
+    failure: str | None
+
+
+def by_autodiff(fun: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with every op as its reference, differentiated by JAX."""
+
+    def referenced(*args):
+        with autodiff():
+            return fun(*args)
+
+    return referenced
+
+
+def prove(op: str, cases: Iterable[Case]) -> Row:
+    """Proves one rule at all its cases. Needs ``jax_enable_x64``."""
+    row = Row(op, 0, 0.0, 0.0, 0.0, 0, 0, None)
+    for case in cases:
+        try:
+            report = check_vjp(
+                case.fun,
+                by_autodiff(case.fun),
+                *case.arguments(np.float64),
+                smooth=case.smooth,
+                transformations=case.sharp,
+            )
+            ours, autodiffs = float32_errors(case)
+        except Exception as error:
+            return row._replace(failure=f"{op}, {case.label}: {error}")
+        row = row._replace(
+            cases=row.cases + 1,
+            error=max(row.error, report.error),
+            float32_error=max(row.float32_error, ours),
+            autodiff_float32_error=max(row.autodiff_float32_error, autodiffs),
+            residual_bytes=row.residual_bytes + report.residual_bytes,
+            autodiff_residual_bytes=row.autodiff_residual_bytes + report.reference_residual_bytes,
+        )
+    if row.float32_error > 2 * row.autodiff_float32_error:
+        failure = f"{op}: the float32 error of the rule is more than twice that of autodiff"
+        return row._replace(failure=failure)
+    return row
+
+
+def float32_errors(case: Case, dtype: Any = np.float32, seed: int = 0) -> tuple[float, float]:
+    """The largest relative error of a cotangent in float32 (or another dtype): the rule's and autodiff's.
+
+    Both are compared with autodiff in float64 at the same, rounded, arguments. Needs ``jax_enable_x64``.
+    """
+    narrow = case.arguments(dtype)
+    wide = jax.tree.map(lambda a: a.astype(np.float64) if a.dtype == dtype else a, narrow)
+    reference = by_autodiff(case.fun)
+    exact_problem, problem = (pose(case.fun, args, None) for args in (wide, narrow))
+    results = jax.eval_shape(floating_results(problem.flat(case.fun)), *problem.point)
+    dy = random_like(results, np.random.default_rng(seed))
+    exact = _cotangents(exact_problem, reference, tuple(u.astype(jnp.float64) for u in dy))
+    return tuple(_error(_cotangents(problem, fun, dy), exact, dy) for fun in (case.fun, reference))
+
+
+def _cotangents(problem: Problem, fun: Callable[..., Any], dy: Arrays) -> Arrays:
+    return jax.jit(pullback(floating_results(problem.flat(fun))))(problem.point, dy)
+
+
+def _error(got: Arrays, exact: Arrays, dy: Arrays) -> float:
+    scale = max(rms(u) for u in dy)
+    pairs = zip(got, exact, strict=True)
+    return max(relative_error(np.abs(np.asarray(a, np.float64) - b), np.asarray(b), scale) for a, b in pairs)
