@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 def accumulator(dtype: jnp.dtype) -> jnp.dtype:
     """The dtype for sums over values of ``dtype``: float32, or float64 for float64."""
-    return jnp.promote_types(dtype, jnp.float32)
+    return jnp.dtype(jnp.float64 if jnp.finfo(dtype).bits > 32 else jnp.float32)
 
 
 def widened(*arrays: jax.Array | None) -> tuple:

@@ -1,7 +1,7 @@
 """Training: a state, jitted steps, and a loop with a progress bar. Parameters are updated through optax."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -11,12 +11,12 @@ import optax
 from tqdm.auto import tqdm
 
 from functional_cnn import _checks
-from functional_cnn.data import Dataset, batches
 from functional_cnn.models import Model
 from functional_cnn.ops.loss import softmax_cross_entropy
 
 Tree = Any
 Metrics = dict[str, Any]
+Batch = tuple[Any, Any]  # images and labels
 
 
 class TrainState(NamedTuple):
@@ -133,7 +133,7 @@ def make_eval_step(model: Model) -> Callable[[TrainState, jax.Array, jax.Array],
 
 
 def _accuracy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    return jnp.mean(jnp.argmax(logits, axis=-1) == labels)
+    return jnp.mean(jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels)
 
 
 def layer_norms(tree: Tree) -> dict[str, jax.Array]:
@@ -162,24 +162,24 @@ def layer_norms(tree: Tree) -> dict[str, jax.Array]:
     }
 
 
-def evaluate(
-    eval_step: Callable[..., Metrics], state: TrainState, dataset: Dataset, *, batch_size: int = 512
-) -> Metrics:
+def evaluate(eval_step: Callable[..., Metrics], state: TrainState, batches: Iterable[Batch]) -> Metrics:
     """Evaluates on a whole dataset.
 
     Args:
       eval_step: from ``make_eval_step``.
       state: what to evaluate.
-      dataset: labelled images.
-      batch_size: images at a time.
+      batches: pairs of images and labels, of any sizes.
 
     Returns:
       "loss" and "accuracy" as floats, means over all examples, and "predictions", (N,).
+
+    Raises:
+      ValueError: there is no example.
     """
-    found = [(len(batch.labels), eval_step(state, *batch)) for batch in batches(dataset, batch_size)]
+    found = [(len(labels), eval_step(state, images, labels)) for images, labels in batches]
     total = sum(count for count, _ in found)
     if not total:
-        raise ValueError("evaluate: dataset must have at least one example")
+        raise ValueError("evaluate: batches must hold at least one example")
     means = {name: sum(count * float(m[name]) for count, m in found) / total for name in ("loss", "accuracy")}
     return {**means, "predictions": np.concatenate([m["predictions"] for _, m in found])}
 
@@ -187,12 +187,11 @@ def evaluate(
 def fit(
     train_step: Callable[..., tuple[TrainState, Metrics]],
     state: TrainState,
-    dataset: Dataset,
+    batches: Callable[[np.random.Generator], Iterable[Batch]],
     *,
     epochs: int,
-    batch_size: int,
+    steps_per_epoch: int | None = None,
     seed: int = 0,
-    augment: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
     on_epoch: Callable[[TrainState], Metrics] | None = None,
     progress: bool = True,
 ) -> tuple[TrainState, list[Metrics]]:
@@ -201,11 +200,11 @@ def fit(
     Args:
       train_step: from ``make_train_step``, or a function of the same form.
       state: where to start.
-      dataset: labelled images, shuffled anew in each epoch.
+      batches: ``batches(rng)`` yields the pairs of images and labels of one epoch, shuffled and augmented
+        by the generator; called anew for each epoch.
       epochs: passes over the dataset.
-      batch_size: images in a step; a smaller rest of an epoch is left out.
-      seed: seeds shuffling and augmentation.
-      augment: ``(images, rng) -> images``, applied to each batch.
+      steps_per_epoch: the number of batches of an epoch, for the bar; None if it is not known.
+      seed: seeds the generator.
       on_epoch: called with the state after each epoch; what it returns joins the epoch's record, under
         names that begin with "test_".
       progress: whether to show the bar.
@@ -215,25 +214,25 @@ def fit(
       "images_per_second", "gradient_norms" (means over the epoch's steps, floats), and on_epoch's.
 
     Raises:
-      ValueError: epochs or batch_size is less than 1, or batch_size is larger than the dataset.
-      TypeError: epochs or batch_size is not an int.
+      ValueError: epochs is less than 1, or an epoch has no batches.
+      TypeError: epochs is not an int.
     """
     epochs = _checks.integer("fit", "epochs", epochs, minimum=1)
-    batch_size = _checks.integer("fit", "batch_size", batch_size, minimum=1)
     rng = np.random.default_rng(seed)
     history = []
-    steps = len(dataset.labels) // batch_size
-    with tqdm(total=epochs * steps, unit="step", disable=not progress) as bar:
+    total = None if steps_per_epoch is None else epochs * steps_per_epoch
+    with tqdm(total=total, unit="step", disable=not progress) as bar:
         for epoch in range(1, epochs + 1):
-            start, records = time.perf_counter(), []
-            for batch in batches(dataset, batch_size, rng):
-                images = batch.images if augment is None else augment(batch.images, rng)
-                state, metrics = train_step(state, images, batch.labels)
+            start, count, records = time.perf_counter(), 0, []
+            for images, labels in batches(rng):
+                state, metrics = train_step(state, images, labels)
                 records.append(metrics)
+                count += len(labels)
                 bar.update()
+            if not records:
+                raise ValueError(f"fit: batches must yield at least one batch, got none in epoch {epoch}")
             means = jax.tree.map(lambda *values: float(np.mean(values)), *records)
-            rate = steps * batch_size / (time.perf_counter() - start)
-            record = {"epoch": epoch, **means, "images_per_second": rate}
+            record = {"epoch": epoch, **means, "images_per_second": count / (time.perf_counter() - start)}
             if on_epoch is not None:
                 record |= {f"test_{name}": value for name, value in on_epoch(state).items()}
             history.append(record)

@@ -130,13 +130,13 @@ def _reference(spec, x, kernel, bias):
         precision=spec.precision,
         preferred_element_type=accumulator(x.dtype),
     )
-    return (y if bias is None else y + bias).astype(x.dtype)
+    return (y if bias is None else y + bias.astype(y.dtype)).astype(x.dtype)
 
 
 def _fwd(spec, x, kernel, bias):
     y = _formulations.conv_forward(spec, x, kernel)
     if bias is not None:
-        y = y + bias
+        y = y + bias.astype(y.dtype)
     return y.astype(x.dtype), (x, kernel, bias)
 
 

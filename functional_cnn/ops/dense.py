@@ -59,13 +59,13 @@ def dense(x: jax.Array, kernel: jax.Array, bias: jax.Array | None = None) -> jax
 def _reference(spec, x, kernel, bias):
     dtype = accumulator(x.dtype)
     y = x.astype(dtype) @ kernel.astype(dtype)
-    return (y if bias is None else y + bias).astype(x.dtype)
+    return (y if bias is None else y + bias.astype(y.dtype)).astype(x.dtype)
 
 
 def _fwd(spec, x, kernel, bias):
     y = _contract(x, kernel, (x.ndim - 1,), (0,))
     if bias is not None:
-        y = y + bias
+        y = y + bias.astype(y.dtype)
     return y.astype(x.dtype), (x, kernel, bias)
 
 

@@ -169,7 +169,7 @@ def _target(function, name, value, first_name, first):
 
 
 def _sigmoid_reference(spec, logits, labels):
-    z = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    (z,) = widened(logits)
     t = labels.astype(z.dtype)
     loss = -t * jax.nn.log_sigmoid(z) - (1 - t) * jax.nn.log_sigmoid(-z)
     return loss.astype(logits.dtype)

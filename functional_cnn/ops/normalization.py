@@ -40,7 +40,8 @@ def batch_norm(
       bias: (C,), of x's dtype, or None for 0.
       eps: added to the variance, not negative.
       axis_name: the name or names of mapped axes (``shard_map``, ``vmap``, ``pmap``) over which the batch
-        is spread; the statistics are then those of the whole batch.
+        is spread; the statistics are then those of the whole batch. Under ``vmap`` take the gradient inside
+        the mapped function: JAX leaves the name unbound in the backward pass of a gradient outside.
 
     Returns:
       ``(y, mean, var)``: y of x's shape and dtype; mean and var (C,) in float32, or float64 for float64.

@@ -45,7 +45,10 @@ def _spread(x: Any) -> float:
 def _rounding(problem: Problem, dy: Arrays, v: Arrays, values: Arrays, step: float) -> float:
     """What rounding may change in differences: of the values, and of the arguments where the slope is 1."""
     eps = max(float(jnp.finfo(x.dtype).eps) for x in problem.point)
-    size = sum(float(np.abs(np.asarray(u, np.float64) * y).sum()) for u, y in zip(dy, values, strict=True))
+    size = sum(
+        float(np.abs(np.asarray(u, np.float64) * np.asarray(y)).sum())
+        for u, y in zip(dy, values, strict=True)
+    )
     return eps * (size + step * np.sqrt(inner(dy, dy) * inner(v, v)))
 
 
