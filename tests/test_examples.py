@@ -1,0 +1,65 @@
+"""The examples run as a user runs them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+PLAIN = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+
+
+def run(example, *arguments, cwd):
+    return subprocess.run(
+        [sys.executable, EXAMPLES / example, *arguments],
+        cwd=cwd,
+        env=PLAIN,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_worked_example_agrees(tmp_path):
+    finished = run("worked_example.py", cwd=tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    assert "Equal to 1e-6" in finished.stdout
+    # (0.1, 0.2, 0.3, 0.4) . (1, 2, 3, 4) + 0.1 = 3.1, and 0.1 * 3.1 + 0.1 = 0.41
+    assert "3.100000" in finished.stdout
+    assert "0.410000 1.130000 1.850000" in finished.stdout
+
+
+def test_train_writes_parameters_metrics_and_pictures(tmp_path):
+    finished = run("train.py", "--epochs", "2", "--name", "short", cwd=tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    assert "test accuracy" in finished.stdout
+    written = {path.name for path in (tmp_path / "runs" / "short").iterdir() if path.stat().st_size}
+    pictures = {"learning_curves", "filters", "confusion", "gradient_norms", "misclassified"}
+    assert written == {f"{name}.png" for name in pictures} | {
+        "params.safetensors",
+        "metrics.csv",
+        "settings.json",
+    }
+    assert (tmp_path / "runs" / "short" / "metrics.csv").read_text().count("\n") == 3
+
+
+def test_train_names_the_missing_file(tmp_path):
+    finished = run("train.py", "--data", "mnist", "--data-dir", "here", cwd=tmp_path)
+    assert finished.returncode == 1
+    assert "put train-images-idx3-ubyte or train-images-idx3-ubyte.gz into here" in finished.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--autodiff", "--optimizer", "momentum", "--learning-rate", "0.05", "--clip", "1"),
+        ("--model", "resnet18", "--epochs", "1", "--schedule", "cosine", "--optimizer", "adam"),
+        ("--optimizer", "sgd", "--schedule", "constant", "--dropout", "0", "--shift", "0"),
+    ],
+)
+def test_train_with_options(tmp_path, options):
+    finished = run("train.py", "--epochs", "2", *options, cwd=tmp_path)
+    assert finished.returncode == 0, finished.stderr

@@ -1,0 +1,144 @@
+"""Properties over random geometry: every valid call works and is proved, every other call says why."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import functional_cnn as fcnn
+
+# Each example compiles anew, so there are few, and the same ones in every run.
+quick = settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+
+
+def per_axis(draw, rank, entry):
+    """One value for all axes, or one for each."""
+    return draw(entry) if draw(st.booleans()) else tuple(draw(entry) for _ in range(rank))
+
+
+@st.composite
+def geometry(draw, largest_pad=5):
+    rank = draw(st.integers(1, 3))
+    side = st.integers(0, largest_pad)
+    padding = draw(
+        st.one_of(
+            st.sampled_from(["SAME", "VALID"]),
+            side,
+            st.tuples(*[side] * rank),
+            st.tuples(*[st.tuples(side, side)] * rank),
+        )
+    )
+    return {
+        "inputs": tuple(draw(st.integers(1, 6)) for _ in range(rank)),
+        "window": tuple(draw(st.integers(1, 3)) for _ in range(rank)),
+        "options": {
+            "stride": per_axis(draw, rank, st.integers(1, 4)),
+            "padding": padding,
+            "dilation": per_axis(draw, rank, st.integers(1, 3)),
+        },
+    }
+
+
+def assert_proved(fun, *args):
+    """Value and cotangents equal autodiff's, or both raise the library's ValueError."""
+    rng = np.random.default_rng(0)
+    try:
+        y, pull = jax.vjp(fun, *args)
+    except ValueError as error:
+        assert "the output would be empty" in str(error) or "at most half the window" in str(error), error
+        return
+    with fcnn.autodiff():
+        expected, expected_pull = jax.vjp(fun, *args)
+    np.testing.assert_allclose(y, expected, rtol=1e-9, atol=1e-11)
+    dy = jnp.asarray(rng.standard_normal(y.shape))
+    for got, want in zip(pull(dy), expected_pull(dy), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-11)
+
+
+@quick
+@given(
+    geometry(),
+    st.integers(0, 2),
+    st.sampled_from([(1, 2, 3), (2, 2, 1), (3, 1, 1), (2, 1, 2)]),
+    st.booleans(),
+)
+def test_conv(geometry, batch, channels, with_bias):
+    groups, per_group, outputs = channels
+    rng = np.random.default_rng(1)
+    x = jnp.asarray(rng.standard_normal((batch, *geometry["inputs"], groups * per_group)))
+    kernel = jnp.asarray(rng.standard_normal((*geometry["window"], per_group, groups * outputs)))
+    bias = [jnp.asarray(rng.standard_normal(groups * outputs))] if with_bias else []
+    assert_proved(lambda *args: fcnn.conv(*args, groups=groups, **geometry["options"]), x, kernel, *bias)
+
+
+@quick
+@given(geometry(largest_pad=2), st.integers(0, 2), st.booleans(), st.booleans())
+def test_max_pool(geometry, batch, ceil_mode, tied):
+    rng = np.random.default_rng(2)
+    shape = (batch, *geometry["inputs"], 2)
+    x = rng.integers(0, 3, shape) if tied else rng.permutation(int(np.prod(shape))).reshape(shape)
+    options = geometry["options"] | {"ceil_mode": ceil_mode}
+    assert_proved(lambda x: fcnn.max_pool(x, geometry["window"], **options), jnp.asarray(x, jnp.float64))
+
+
+@quick
+@given(
+    geometry(largest_pad=2), st.integers(0, 2), st.booleans(), st.booleans(), st.sampled_from([None, 1, 5])
+)
+def test_avg_pool(geometry, batch, ceil_mode, count_include_pad, divisor):
+    x = jnp.asarray(np.random.default_rng(3).standard_normal((batch, *geometry["inputs"], 2)))
+    options = geometry["options"] | {
+        "ceil_mode": ceil_mode,
+        "count_include_pad": count_include_pad,
+        "divisor_override": divisor,
+    }
+    assert_proved(lambda x: fcnn.avg_pool(x, geometry["window"], **options), x)
+
+
+@quick
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=5), st.booleans(), st.booleans())
+def test_batch_norm(shape, with_scale, with_bias):
+    rng = np.random.default_rng(4)
+    x, scale, bias = (jnp.asarray(rng.standard_normal(s)) for s in (shape, shape[-1:], shape[-1:]))
+    if x.size == 0 and shape[-1]:
+        return  # the mean of nothing is NaN, on both sides
+    args = [x, *([scale] if with_scale else []), *([bias] if with_scale and with_bias else [])]
+    assert_proved(lambda *args: fcnn.batch_norm(*args, eps=1e-2)[0], *args)
+
+
+@quick
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.data())
+def test_softmax_axes(shape, data):
+    axes = data.draw(st.lists(st.integers(0, len(shape) - 1), min_size=1, unique=True))
+    signed = tuple(axis - len(shape) if data.draw(st.booleans()) else axis for axis in axes)
+    x = jnp.asarray(np.random.default_rng(5).standard_normal(shape))
+    np.testing.assert_allclose(fcnn.softmax(x, signed).sum(tuple(axes)), 1.0)
+    assert_proved(lambda x: fcnn.softmax(x, signed), x)
+    assert_proved(lambda x: fcnn.log_softmax(x, signed), x)
+
+
+arguments = st.one_of(
+    st.none(),
+    st.integers(-3, 9),
+    st.floats(),
+    st.text(max_size=3),
+    st.lists(st.integers(-1, 4), max_size=4),
+    st.booleans(),
+)
+
+
+@settings(quick, max_examples=100)
+@given(arguments, arguments, arguments, arguments)
+def test_any_option_works_or_is_refused_by_name(stride, padding, dilation, window):
+    x = jnp.ones((1, 5, 5, 2))
+    for name, call in {
+        "conv": lambda: fcnn.conv(
+            x, jnp.ones((2, 2, 2, 1)), stride=stride, padding=padding, dilation=dilation
+        ),
+        "max_pool": lambda: fcnn.max_pool(x, window, stride=stride, padding=padding, dilation=dilation),
+    }.items():
+        try:
+            jax.eval_shape(call)
+        except (ValueError, TypeError) as error:
+            assert str(error).startswith(f"{name}: "), error
