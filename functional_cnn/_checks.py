@@ -67,7 +67,7 @@ def spatial(function: str, x: jax.Array) -> int:
 
 def integer(function: str, name: str, value: Any, minimum: int) -> int:
     """A Python or NumPy integer, at least ``minimum``."""
-    if isinstance(value, bool | np.bool_) or isinstance(value, jax.Array):
+    if isinstance(value, bool | np.bool_ | jax.Array):
         raise TypeError(f"{function}: {name} must be an int, got {_described(value)}")
     try:
         value = operator.index(value)
@@ -143,13 +143,12 @@ def same_shape(function: str, name: str, value: jax.Array, first_name: str, firs
 
 def key(function: str, value: Any) -> jax.Array:
     """One PRNG key, of ``jax.random.key`` or of ``jax.random.PRNGKey``."""
-    if isinstance(value, jax.Array | np.ndarray):
-        if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
-            if value.shape == ():
-                return value
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        if value.shape != ():
             raise ValueError(f"{function}: key must be one key, got an array of keys of shape {value.shape}")
-        if value.dtype == np.uint32 and value.ndim == 1:
-            return value
+        return value
+    if isinstance(value, jax.Array | np.ndarray) and value.dtype == np.uint32 and value.ndim == 1:
+        return jnp.asarray(value)
     raise TypeError(f"{function}: key must be a key from jax.random.key, got {_described(value)}")
 
 

@@ -51,8 +51,9 @@ def load_digits() -> tuple[Dataset, Dataset]:
     pixels, labels = load(return_X_y=True)
     images = (pixels.reshape(-1, 8, 8, 1) / 16).astype(np.float32)
     labels = labels.astype(np.int32)
-    parts = train_test_split(images, labels, test_size=360, stratify=labels, random_state=0)
-    return Dataset(parts[0], parts[2]), Dataset(parts[1], parts[3])
+    numbers = np.arange(len(labels))
+    train, test = map(np.asarray, train_test_split(numbers, test_size=360, stratify=labels, random_state=0))
+    return Dataset(images[train], labels[train]), Dataset(images[test], labels[test])
 
 
 def load_mnist(directory: str | Path) -> tuple[Dataset, Dataset]:

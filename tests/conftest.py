@@ -12,6 +12,13 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_threefry_partitionable", True)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _forget_compiled_programs():
+    """Hundreds of compiled programs take gigabytes; no module needs another's."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def devices():
     found = jax.devices()

@@ -76,17 +76,21 @@ def losses(model, images, labels, steps=10):
     return found
 
 
+SLOW = pytest.mark.slow
 RUNS = [
     pytest.param(fcnn.models.lenet(batch_norm=True, dropout=0.2), (8, 28, 28, 1), id="lenet"),
-    pytest.param(
-        fcnn.models.resnet(width=8, stem="small", num_classes=10), (8, 16, 16, 3), id="narrow resnet18"
-    ),
-    pytest.param(fcnn.models.resnet(num_classes=10), (2, 64, 64, 3), id="resnet18", marks=pytest.mark.slow),
+    pytest.param(fcnn.models.resnet(num_classes=10), (2, 64, 64, 3), id="resnet18", marks=SLOW),
     pytest.param(
         fcnn.models.resnet(num_classes=10, stem="small"),
         (4, 32, 32, 3),
-        id="cifar resnet18",
-        marks=pytest.mark.slow,
+        id="resnet18, small stem",
+        marks=SLOW,
+    ),
+    pytest.param(
+        fcnn.models.resnet(depth=34, num_classes=10, width=8, stem="small"),
+        (4, 16, 16, 3),
+        id="resnet34, narrow",
+        marks=SLOW,
     ),
 ]
 

@@ -39,7 +39,7 @@ def _wrong_padding(rule):
 
 def _without_mean_term(rule):
     def bwd(spec, residuals, cotangents):
-        x, scale, bias, first, rest, var = residuals
+        x, scale, _, first, rest, var = residuals
         dy, dmean, dvar = cotangents
         _, dscale, dbias = rule.bwd(spec, residuals, cotangents)
         r = lax.rsqrt(var + spec.eps)

@@ -6,7 +6,7 @@ two cores against XLA's with JAX 0.10.2:
 | kind | map | way | times faster |
 | --- | --- | --- | --- |
 | pointwise: 1x1, no padding | all | one matrix product over the pixels that the stride keeps | 1.1 to 17 |
-| depthwise: one channel a group | forward, dx | a sum over taps of shifted views times the tap, fused to one loop | 14 to 95 |
+| depthwise: one channel a group | forward, dx | a sum over taps of shifted views times the tap | 14 to 95 |
 | | dkernel | one reduction that carries the sums of all taps | 4 to 150 |
 | grouped | dkernel | an ungrouped convolution for each group | 46 to 450 |
 | more groups than ``_MOST_GROUPS`` | dkernel | for each tap, a matrix product batched over groups | 10 to 125 |

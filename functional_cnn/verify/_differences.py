@@ -24,7 +24,7 @@ def _coarsest(problem: Problem) -> tuple[float, float, float]:
     return max(_STEPS[str(a.dtype)] for a in problem.point)
 
 
-def _moved(problem: Problem, direction: Arrays, step: float) -> Arrays:
+def _moved(problem: Problem, direction: Arrays, step: float) -> tuple[np.ndarray, ...]:
     # In NumPy, which needs no compilation for each shape; here and below.
     return tuple(
         np.asarray(np.asarray(x) + step * np.asarray(v), x.dtype)
@@ -76,7 +76,8 @@ def require_taylor_order(
 ) -> float:
     """The order p in |<dy, f(x + h v) - f(x)> - h <gradient, v>| = O(h^p).
 
-    It is 2 for a right gradient and 1 for a wrong one. Returns infinity where the remainder is rounding alone, as for a linear function.
+    It is 2 for a right gradient and 1 for a wrong one. Returns infinity where the remainder is rounding
+    alone, as for a linear function.
     """
     _, _, step = _coarsest(problem)
     v = _direction(problem, rng)

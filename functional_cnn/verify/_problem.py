@@ -23,7 +23,7 @@ class Problem(NamedTuple):
     flat: Callable[[Callable[..., Any]], Callable[..., Arrays]]
 
 
-def pose(fun: Callable[..., Any], args: Sequence[Any], argnums: Sequence[int] | None) -> Problem:
+def pose(fun: Callable[..., Any], args: Sequence[Any], argnums: int | Sequence[int] | None) -> Problem:
     """Splits arguments into what is differentiated and what is held."""
     chosen = _checked_argnums(args, argnums)
     parameters = _parameter_names(fun, len(args))
@@ -63,7 +63,7 @@ def is_floating(leaf: Any) -> bool:
     return jnp.issubdtype(dtype, jnp.floating)
 
 
-def _checked_argnums(args: Sequence[Any], argnums: Sequence[int] | None) -> set[int]:
+def _checked_argnums(args: Sequence[Any], argnums: int | Sequence[int] | None) -> set[int]:
     if argnums is None:
         return set(range(len(args)))
     argnums = (argnums,) if isinstance(argnums, int) else tuple(argnums)

@@ -4,6 +4,7 @@ Each case is a call of a public op. ``sharp`` cases also run every transformatio
 the rest vary options and geometry. A case at a kink, a tie or a jump is marked ``smooth=False``.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -88,11 +89,10 @@ class _Table:
         smooth: bool = True,
         **options: Any,
     ) -> None:
+        @functools.wraps(fun)
         def call(*args):
             return fun(*args, **options)
 
-        call.__name__ = call.__qualname__ = fun.__name__
-        call.__wrapped__ = fun  # for the names of its arguments
         self.cases.append(Case(fun.__name__, label, call, draws, sharp, smooth))
 
 
