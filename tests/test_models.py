@@ -1,5 +1,7 @@
 """Models: shapes, parameter counts, state, and ten losses of a real run with rules and with autodiff."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -36,7 +38,7 @@ MODELS = {
         7,
     ),
     "resnet18, small stem": (fcnn.models.resnet(width=4, stem="small", num_classes=7), (2, 16, 16, 3), 7),
-    "resnet34, imagenet stem": (fcnn.models.resnet(depth=34, width=2, num_classes=7), (2, 64, 64, 3), 7),
+    "resnet34, imagenet stem": (fcnn.models.resnet(depth=34, width=2, num_classes=7), (2, 32, 32, 3), 7),
 }
 
 
@@ -45,11 +47,11 @@ def test_apply(model, shape, classes):
     params, state = model.init(jax.random.key(0))
     chex.assert_trees_all_equal_dtypes(params, jax.tree.map(lambda p: p.astype(jnp.float32), params))
     images = jax.random.normal(jax.random.key(1), shape, jnp.float32)
-    apply = jax.jit(model.apply, static_argnames="train")
-    logits, after = apply(params, state, images)
+    logits, after = jax.eval_shape(model.apply, params, state, images)
     assert logits.shape == (shape[0], classes)
-    chex.assert_trees_all_equal(after, state)
-    _, moved = apply(params, state, images, train=True, key=jax.random.key(2))
+    chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
+    train = jax.jit(functools.partial(model.apply, train=True))
+    _, moved = train(params, state, images, key=jax.random.key(2))
     chex.assert_trees_all_equal_shapes_and_dtypes(moved, state)
     for old, new in zip(jax.tree.leaves(state), jax.tree.leaves(moved), strict=True):
         assert (old != new).any()
@@ -104,3 +106,10 @@ def test_ten_losses_equal_autodiffs(model, shape):
         autodiffs = losses(model, images, labels)
     np.testing.assert_allclose(ours, autodiffs, rtol=1e-9)
     assert ours[-1] < ours[0]
+
+
+def test_evaluation_keeps_the_running_statistics():
+    model = fcnn.models.lenet(batch_norm=True)
+    params, state = model.init(jax.random.key(0))
+    _, after = model.apply(params, state, jnp.ones((1, 28, 28, 1), jnp.float32))
+    chex.assert_trees_all_equal(after, state)

@@ -134,9 +134,9 @@ def test_label_outside_the_classes_is_nan_not_silence(label):
 
 
 def test_dropout_draws_what_it_says():
-    x = jnp.ones((64, 8, 8, 16))
+    x = jnp.ones((32, 8, 8, 8))
     y = fcnn.dropout(x, jax.random.key(0), rate=0.25)
-    np.testing.assert_allclose((y == 0).mean(), 0.25, atol=0.01)
+    np.testing.assert_allclose((y == 0).mean(), 0.25, atol=0.02)
     np.testing.assert_allclose(y.max(), 1 / 0.75, rtol=1e-12)
     np.testing.assert_array_equal(y, fcnn.dropout(x, jax.random.key(0), rate=0.25))
     assert (y != fcnn.dropout(x, jax.random.key(1), rate=0.25)).any()

@@ -107,7 +107,7 @@ def test_batch_norm(shape, with_scale, with_bias):
     assert_proved(lambda *args: fcnn.batch_norm(*args, eps=1e-2)[0], *args)
 
 
-@quick
+@settings(quick, max_examples=8)
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.data())
 def test_softmax_axes(shape, data):
     axes = data.draw(st.lists(st.integers(0, len(shape) - 1), min_size=1, unique=True))

@@ -56,7 +56,7 @@ def resnet(
       >>> import jax, jax.numpy as jnp, functional_cnn as fcnn
       >>> model = fcnn.models.resnet(depth=18, num_classes=10, width=8, stem="small")
       >>> params, state = model.init(jax.random.key(0))
-      >>> logits, state = model.apply(params, state, jnp.zeros((2, 32, 32, 3)), train=True)
+      >>> logits, state = jax.jit(model.apply)(params, state, jnp.zeros((2, 32, 32, 3)))
       >>> print(logits.shape)
       (2, 10)
 

@@ -225,13 +225,14 @@ def test_activation(name, options):
 
 
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
-@pytest.mark.parametrize(("axis", "size"), [(-1, 1.0), (0, 300.0), (1, 1.0), ((1, 2), 300.0)])
-def test_softmax(name, axis, size):
+@pytest.mark.parametrize("axis", [-1, 0, 1, (1, 2)])
+@pytest.mark.parametrize("offset", [0.0, 1000.0])  # exp(1000) overflows
+def test_softmax(name, axis, offset):
     def theirs(x):
         rows = x.flatten(1) if axis == (1, 2) else x
         return getattr(F, name)(rows, dim=1 if axis == (1, 2) else axis).reshape(x.shape)
 
-    compare(partial(getattr(fcnn, name), axis=axis), theirs, size * normal((3, 4, 5)))
+    compare(partial(getattr(fcnn, name), axis=axis), theirs, offset + normal((3, 4, 5)))
 
 
 @pytest.mark.parametrize(
