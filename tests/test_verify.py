@@ -111,8 +111,8 @@ def test_planted_fault_is_caught_and_named(exchange, label, text):
         verify.check_vjp(fcnn.with_rules(case.fun, **exchange), by_autodiff(case.fun), *arguments, **options)
 
 
-def _custom(fwd, bwd):
-    fun = jax.custom_vjp(lambda x: fwd(x)[0])
+def _custom(fwd, bwd, primal=None):
+    fun = jax.custom_vjp(primal or (lambda x: fwd(x)[0]))
     fun.defvjp(fwd, bwd)
     return fun
 
@@ -135,6 +135,11 @@ def test_report_of_a_right_function():
 
 
 WRONG = {
+    "value under differentiation": (
+        lambda x: (jnp.sin(x) * (1 + 1e-6), x),
+        lambda x, dy: (dy * jnp.cos(x),),
+        "under differentiation, result 0",
+    ),
     "value": (lambda x: (jnp.sin(x) + 1e-6, x), lambda x, dy: (dy * jnp.cos(x),), "result 0"),
     "linearity": (
         lambda x: (jnp.sin(x), x),
@@ -157,8 +162,9 @@ WRONG = {
 
 @pytest.mark.parametrize(("fwd", "bwd", "text"), WRONG.values(), ids=WRONG)
 def test_each_check_can_fail(fwd, bwd, text):
+    primal = _sine if "under differentiation" in text else None
     with pytest.raises(AssertionError, match=text):
-        verify.check_vjp(_custom(fwd, bwd), _sine, X, cotangents=1)
+        verify.check_vjp(_custom(fwd, bwd, primal), _sine, X, cotangents=1)
 
 
 def test_differences_catch_a_reference_that_is_wrong_too():
@@ -178,6 +184,26 @@ def test_taylor_order_catches_what_differences_allow(monkeypatch):
         verify.check_vjp(both, both, X)
 
 
+@pytest.mark.parametrize(
+    ("fun", "x"),
+    [
+        (lambda x: x**3, np.zeros(3)),
+        (lambda x: jnp.sin(x - 1e6), 1e6 + np.arange(3.0)),
+        (jnp.sqrt, np.array([1.0, -1.0])),
+        (lambda x: x / 0.0, np.array([1.0, 2.0])),
+        (lambda x: (x, jax.random.key(0), x > 0), np.array([1.0, 2.0])),
+    ],
+    ids=["flat", "far from zero", "NaN", "infinite", "a key and booleans beside"],
+)
+def test_right_functions_at_hard_points_pass(fun, x):
+    verify.check_vjp(fun, fun, jnp.asarray(x))
+
+
+def test_complex_results_are_compared_in_both_parts():
+    with pytest.raises(AssertionError, match="result 1: 3 of 3 elements differ"):
+        verify.check_vjp(lambda x: (x, lax.complex(x, x)), lambda x: (x, lax.complex(x, 2 * x)), X)
+
+
 def test_pytrees_integers_and_argnums():
     params = {"dense": {"kernel": jnp.ones((3, 2)), "bias": jnp.zeros(2)}}
 
@@ -194,7 +220,10 @@ def test_pytrees_integers_and_argnums():
 
 
 def test_float32_and_half_precision_points():
-    for dtype, skipped in ((jnp.float32, set()), (jnp.float16, {"central differences", "taylor"})):
+    for dtype, skipped in (
+        (jnp.float32, set()),
+        (jnp.float16, {"linearity", "adjoint", "central differences", "taylor"}),
+    ):
         report = verify.check_vjp(fcnn.tanh, by_autodiff(fcnn.tanh), X.astype(dtype))
         assert set(report.skipped) == skipped
 
@@ -207,6 +236,8 @@ def test_float32_and_half_precision_points():
         ((_sine, _sine, jnp.array([1])), {}, TypeError, "check_vjp: args must hold"),
         ((_sine, _sine, X), {"argnums": 1}, ValueError, "check_vjp: argnums names argument 1"),
         ((_sine, _sine, X), {"argnums": "x"}, TypeError, "check_vjp: argnums must be ints"),
+        ((jnp.sign, lambda x: x > 0, X), {}, AssertionError, "check_vjp: result 0 has dtype float64"),
+        ((lambda x: x > 0, lambda x: x > 0, X), {}, TypeError, "check_vjp: fun must return at least one"),
         ((_sine, _sine, X), {"cotangents": 0}, ValueError, "check_vjp: cotangents must be at least 1"),
     ],
 )

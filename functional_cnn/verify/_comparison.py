@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -33,11 +34,11 @@ def require_equal(what: str, got: Any, expected: Any, tolerance: Tolerance, scal
         raise AssertionError(f"check_vjp: {what} has shape {got.shape}, expected {expected.shape}")
     if got.dtype != expected.dtype:
         raise AssertionError(f"check_vjp: {what} has dtype {got.dtype}, expected {expected.dtype}")
-    if not jnp.issubdtype(expected.dtype, jnp.floating):
+    if not jnp.issubdtype(expected.dtype, jnp.inexact):
         rtol, atol = 0.0, 0.0
     else:
         rtol, atol = tolerance.of(expected, scale)
-    got, expected = np.asarray(got, np.float64), np.asarray(expected, np.float64)
+    got, expected = _wide(got), _wide(expected)
     with np.errstate(invalid="ignore"):
         error = np.where(
             (got == expected) | (np.isnan(got) & np.isnan(expected)), 0.0, np.abs(got - expected)
@@ -53,6 +54,14 @@ def require_equal(what: str, got: Any, expected: Any, tolerance: Tolerance, scal
             f"{atol + rtol * abs(expected[worst]):.3g})"
         )
     return relative_error(error, expected, scale)
+
+
+def _wide(array: Any) -> np.ndarray:
+    """The array in NumPy and in double precision; keys as their data."""
+    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+        array = jax.random.key_data(array)
+    kind = np.complex128 if jnp.issubdtype(array.dtype, jnp.complexfloating) else np.float64
+    return np.asarray(array).astype(kind)
 
 
 def relative_error(error: np.ndarray, expected: np.ndarray, scale: float) -> float:

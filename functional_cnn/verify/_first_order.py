@@ -16,6 +16,7 @@ from functional_cnn.verify._problem import (
     pullback,
     random_like,
     rms,
+    value_and_pullback,
 )
 
 Flat = Callable[..., Arrays]
@@ -28,20 +29,28 @@ def require_same_results(
     expected = jax.jit(problem.flat(reference))(*problem.point)
     if len(got) != len(expected):
         raise AssertionError(f"check_vjp: fun returns {len(got)} arrays, the reference {len(expected)}")
+    require_same_value("result", problem, got, expected, tolerance)
+
+
+def require_same_value(
+    what: str, problem: Problem, got: Arrays, expected: Arrays, tolerance: Tolerance
+) -> None:
+    """Compares results one by one, given the size of the arguments."""
     scale = max(rms(x) for x in problem.point)
     for number, (ours, theirs) in enumerate(zip(got, expected, strict=True)):
-        require_equal(f"result {number}", ours, theirs, tolerance, scale)
+        require_equal(f"{what} {number}", ours, theirs, tolerance, scale)
 
 
 def require_same_cotangents(
     problem: Problem, fun: Flat, reference: Flat, dys: Sequence[Arrays], tolerance: Tolerance
 ) -> tuple[Arrays, float]:
     """Compares for each dy; returns the cotangents for the first and the largest relative error of all."""
-    expected_for = jax.jit(pullback(reference))
+    expected_for = jax.jit(value_and_pullback(reference))
     error, first = 0.0, None
     for dy in dys:
-        got = raised_as_failure("the backward pass", pullback(fun), problem.point, dy)
-        expected = expected_for(problem.point, dy)
+        value, got = raised_as_failure("the backward pass", value_and_pullback(fun), problem.point, dy)
+        expected_value, expected = expected_for(problem.point, dy)
+        require_same_value("under differentiation, result", problem, value, expected_value, tolerance)
         error = max(error, require_same(problem, "cotangent of {}", got, expected, tolerance, dy))
         first = first or got
     assert first is not None

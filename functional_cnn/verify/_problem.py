@@ -1,6 +1,7 @@
 """A function and its arguments as maps between flat tuples of floating arrays, with names for error texts."""
 
 import inspect
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -53,23 +54,35 @@ def floating_results(flat: Callable[..., Arrays]) -> Callable[..., Arrays]:
     return lambda *point: tuple(leaf for leaf in flat(*point) if is_floating(leaf))
 
 
+def value_and_pullback(flat: Callable[..., Arrays]) -> Callable[[Arrays, Arrays], tuple[Arrays, Arrays]]:
+    """(point, dy) -> f(x) as it is computed under differentiation, and dy^T df/dx, at the point."""
+
+    def both(point, dy):
+        value, pull = jax.vjp(flat, *point)
+        return value, pull(dy)
+
+    return both
+
+
 def pullback(flat: Callable[..., Arrays]) -> Callable[[Arrays, Arrays], Arrays]:
     """(point, dy) -> dy^T df/dx at the point."""
-    return lambda point, dy: jax.vjp(flat, *point)[1](dy)
+    return lambda point, dy: value_and_pullback(flat)(point, dy)[1]
 
 
 def is_floating(leaf: Any) -> bool:
-    dtype = leaf.dtype if hasattr(leaf, "dtype") else np.result_type(leaf)
-    return jnp.issubdtype(dtype, jnp.floating)
+    if isinstance(leaf, float):
+        return True
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
 
 
 def _checked_argnums(args: Sequence[Any], argnums: int | Sequence[int] | None) -> set[int]:
     if argnums is None:
         return set(range(len(args)))
-    argnums = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    try:
+        argnums = [operator.index(number) for number in np.atleast_1d(np.asarray(argnums, object))]
+    except TypeError:
+        raise TypeError(f"check_vjp: argnums must be ints, got {argnums!r}") from None
     for number in argnums:
-        if not isinstance(number, int):
-            raise TypeError(f"check_vjp: argnums must be ints, got {number!r}")
         if not -len(args) <= number < len(args):
             raise ValueError(
                 f"check_vjp: argnums names argument {number}, but there are {len(args)} arguments"
@@ -113,6 +126,6 @@ def product_norm(a: Sequence[Any], b: Sequence[Any]) -> float:
 
 def rms(array: Any) -> float:
     """The root mean square of the finite elements, 0 where there are none."""
-    values = np.asarray(array, np.float64)
-    values = values[np.isfinite(values)]
-    return float(np.sqrt(np.mean(values**2))) if values.size else 0.0
+    sizes = np.abs(np.asarray(array)).astype(np.float64)
+    sizes = sizes[np.isfinite(sizes)]
+    return float(np.sqrt(np.mean(sizes**2))) if sizes.size else 0.0

@@ -8,22 +8,22 @@ import numpy as np
 from jax import lax
 
 from functional_cnn.verify._comparison import Tolerance
-from functional_cnn.verify._first_order import Flat, raised_as_failure, require_same
-from functional_cnn.verify._problem import Arrays, Problem, pullback, random_like
+from functional_cnn.verify._first_order import Flat, raised_as_failure, require_same, require_same_value
+from functional_cnn.verify._problem import Arrays, Problem, pullback, random_like, value_and_pullback
 
 
 def require_transformable(
     problem: Problem, fun: Flat, reference: Flat, dy: Arrays, tolerance: Tolerance
 ) -> None:
-    """The cotangents under jit, vmap, scan and checkpoint, at the point and at its mirror image."""
+    """Results and cotangents under jit, vmap, scan and checkpoint, at the point and at its mirror image."""
     points, dys = _with_mirror_image(problem.point), _with_mirror_image(dy)
-    pull = pullback(fun)
+    pull = value_and_pullback(fun)
 
     def scanned(points, dys):
         return lax.scan(lambda carry, one: (carry, pull(*one)), None, (points, dys))[1]
 
     def checkpointed(points, dys):
-        return _first(pullback(jax.checkpoint(fun))(_at(points, 0), _at(dys, 0)))
+        return _first(value_and_pullback(jax.checkpoint(fun))(_at(points, 0), _at(dys, 0)))
 
     transformed: dict[str, Callable] = {
         "jit": lambda points, dys: _first(pull(_at(points, 0), _at(dys, 0))),
@@ -41,14 +41,17 @@ def require_transformable(
 
     @jax.jit
     def expected(points, dys):
-        each = [pullback(reference)(_at(points, i), _at(dys, i)) for i in range(2)]
+        each = [value_and_pullback(reference)(_at(points, i), _at(dys, i)) for i in range(2)]
         return jax.tree.map(lambda *pair: jnp.stack(pair), *each)
 
     wanted = expected(points, dys)
-    for name, got in all_at_once(points, dys).items():
-        for i in range(len(got[0])):
+    expected_values, expected_cotangents = wanted
+    for name, (values, cotangents) in all_at_once(points, dys).items():
+        for i in range(len(cotangents[0])):
+            what = f"under {name}, result"
+            require_same_value(what, problem, _at(values, i), _at(expected_values, i), tolerance)
             what = f"under {name}, cotangent of {{}}"
-            require_same(problem, what, _at(got, i), _at(wanted, i), tolerance, dy)
+            require_same(problem, what, _at(cotangents, i), _at(expected_cotangents, i), tolerance, dy)
 
 
 def _with_mirror_image(arrays: Arrays) -> Arrays:
@@ -59,8 +62,8 @@ def _at(arrays: Arrays, index: int) -> Arrays:
     return tuple(a[index] for a in arrays)
 
 
-def _first(arrays: Arrays) -> Arrays:
-    return tuple(a[None] for a in arrays)
+def _first(trees):
+    return jax.tree.map(lambda a: a[None], trees)
 
 
 def require_second_derivatives(

@@ -30,13 +30,11 @@ class Case(NamedTuple):
         """The case's arguments, floating ones in ``dtype``; the same values for every dtype, up to rounding."""
         rng = np.random.default_rng(seed)
         drawn = (draw(rng) for draw in self.draws)
-        return tuple(
-            a.astype(dtype) if isinstance(a, np.ndarray) and a.dtype == np.float64 else a for a in drawn
-        )
+        return tuple(a.astype(dtype) if a.dtype == np.float64 else a for a in drawn)
 
 
 def normal(*shape: int, scale: float = 1.0, offset: float = 0.0) -> Draw:
-    return lambda rng: offset + scale * rng.standard_normal(shape)
+    return lambda rng: np.asarray(offset + scale * rng.standard_normal(shape))
 
 
 def positive(*shape: int) -> Draw:
@@ -45,7 +43,7 @@ def positive(*shape: int) -> Draw:
 
 def away_from_zero(*shape: int) -> Draw:
     """Random signs and sizes of at least 0.1: no kink at zero is near."""
-    return lambda rng: np.where(rng.random(shape) < 0.5, -1, 1) * (0.1 + rng.random(shape))
+    return lambda rng: np.asarray(np.where(rng.random(shape) < 0.5, -1, 1) * (0.1 + rng.random(shape)))
 
 
 def distinct(*shape: int) -> Draw:
