@@ -75,7 +75,8 @@ def use_rules(**transformations: Transformation) -> AbstractContextManager[None]
 
     Raises:
       ValueError: an op name is unknown.
-      TypeError: a transformation is not callable, not hashable, or does not return a ``Rule``.
+      TypeError: a transformation is not callable or not hashable; or, where its op is called, it does not
+        return a ``Rule``. (Inside a rule call ``rule.fwd``, not the op, which would be this rule again.)
 
     Example:
       >>> import jax, functional_cnn as fcnn
@@ -188,7 +189,7 @@ def _in_force(name: str, layers: tuple) -> tuple[Rule, bool]:
         elif (transformation := dict(layer).get(name)) is not None:
             rule, derived = transformation(rule), False
             if not isinstance(rule, Rule):
-                raise TypeError(f"use_rules: the transformation of {name} must return a Rule, got {rule!r}")
+                raise TypeError(f"{name}: its transformation must return a Rule, got {rule!r}")
     return rule, derived
 
 
@@ -233,11 +234,11 @@ def _compiled(fun: Callable[..., Any]) -> Callable[..., Any]:
 def _vary_together(args: tuple) -> tuple:
     """Makes floating arguments vary over the same axes of a ``shard_map``.
 
-    A replicated parameter beside sharded data has a cotangent that varies, which a ``custom_vjp`` may not
-    return for it. Cast to varying first, the cast's own transpose sums the cotangent over the axes.
+    A replicated parameter beside sharded data, labels or keys has a cotangent that varies, which a
+    ``custom_vjp`` may not return for it. Cast to varying first, the cast's own transpose sums the cotangent
+    over the axes.
     """
-    leaves = [leaf for leaf in jax.tree.leaves(args) if _has_cotangent(leaf)]
-    axes = frozenset[str]().union(*(jax.typeof(leaf).mat.varying for leaf in leaves))
+    axes = frozenset[str]().union(*(jax.typeof(leaf).mat.varying for leaf in jax.tree.leaves(args)))
     if not axes:
         return args
 

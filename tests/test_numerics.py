@@ -153,3 +153,28 @@ def test_large_pool_of_more_than_8192_elements():
     np.testing.assert_array_equal(y, x.reshape(2, 65, 2, 35, 2, 3).max((2, 4)))
     y = fcnn.avg_pool(jnp.asarray(x), 2)
     np.testing.assert_allclose(y, x.reshape(2, 65, 2, 35, 2, 3).mean((2, 4)), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "classes"), [(jnp.uint8, 300), (jnp.uint8, 256), (jnp.int8, 128), (jnp.int64, 300)]
+)
+def test_labels_of_few_bits_beside_many_classes(dtype, classes):
+    z = jnp.asarray(np.random.default_rng(0).standard_normal((3, classes)))
+    labels = jnp.array([3, 100, 127], dtype)
+    for context in (fcnn.autodiff(), fcnn.use_rules()):
+        with context:
+            loss = fcnn.softmax_cross_entropy(z, labels)
+            expected = -jax.nn.log_softmax(z)[jnp.arange(3), labels.astype(jnp.int32)]
+            np.testing.assert_allclose(loss, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", HALF)
+def test_running_statistics_move_in_float32(dtype):
+    _, state = fcnn.init.batch_norm(3, dtype=dtype)
+    assert state["mean"].dtype == state["var"].dtype == jnp.float32
+
+
+def test_label_smoothing_of_one_is_the_uniform_distribution():
+    z = jnp.array([[0.0, 1.0, 2.0]])
+    loss = fcnn.softmax_cross_entropy(z, jnp.array([0]), label_smoothing=1.0)
+    np.testing.assert_allclose(loss, -jax.nn.log_softmax(z).mean(-1), rtol=1e-12)

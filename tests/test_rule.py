@@ -182,7 +182,7 @@ def test_bad_exchanges(enter):
 def test_transformation_must_return_a_rule():
     with (
         fcnn.use_rules(relu=lambda rule: None),
-        pytest.raises(TypeError, match="relu must return a Rule, got None"),
+        pytest.raises(TypeError, match="relu: its transformation must return a Rule, got None"),
     ):
         fcnn.relu(X)
 

@@ -136,3 +136,36 @@ def test_dropout_under_explicit_axes(devices):
         x = jax.device_put(x, NamedSharding(mesh, P("data")))
         got = jax.jit(jax.grad(lambda x: (fcnn.dropout(x, key, rate=0.5) ** 2).sum()))(x)
     np.testing.assert_array_equal(got, expected)
+
+
+def test_shard_map_where_only_labels_or_keys_vary(devices):
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
+    logits, labels = jax.random.normal(jax.random.key(0), (1, 5)), jnp.arange(4)
+    keys = jax.random.split(jax.random.key(1), 4)
+
+    def loss(logits, labels, keys):
+        def shard(logits, labels, keys):
+            dropped = fcnn.dropout(logits, keys[0], rate=0.5)
+            return lax.pmean((fcnn.softmax_cross_entropy(logits, labels) + dropped.sum()).sum(), "data")
+
+        return jax.shard_map(shard, mesh=mesh, in_specs=(P(), P("data"), P("data")), out_specs=P())(
+            logits, labels, keys
+        )
+
+    got = jax.jit(jax.grad(loss))(logits, labels, keys)
+    with fcnn.autodiff():
+        assert_equal(got, jax.jit(jax.grad(loss))(logits, labels, keys))
+
+
+def test_dense_with_a_kernel_split_over_its_outputs(devices):
+    mesh = jax.make_mesh((4,), ("model",))
+    x, kernel = jax.random.normal(jax.random.key(0), (3, 6)), jax.random.normal(jax.random.key(1), (6, 8))
+
+    def loss(x, kernel):
+        return (fcnn.dense(x, kernel) ** 2).sum()
+
+    expected = jax.grad(loss, (0, 1))(x, kernel)
+    with jax.set_mesh(mesh):
+        x = jax.device_put(x, NamedSharding(mesh, P()))
+        kernel = jax.device_put(kernel, NamedSharding(mesh, P(None, "model")))
+        assert_equal(jax.jit(jax.grad(loss, (0, 1)))(x, kernel), expected)

@@ -72,7 +72,7 @@ def _fwd(spec, x, kernel, bias):
 def _bwd(spec, residuals, dy):
     x, kernel, bias = residuals
     leading = tuple(range(x.ndim - 1))
-    dx = _contract(dy, kernel, (dy.ndim - 1,), (1,))
+    dx = _contract(dy, kernel, (dy.ndim - 1,), (1,), out_sharding=jax.typeof(x).sharding)
     dkernel = _contract(x, dy, leading, leading, out_sharding=jax.typeof(kernel).sharding)
     dbias = None if bias is None else like_primal(sum_leading(dy), bias)
     return like_primal(dx, x), like_primal(dkernel, kernel), dbias

@@ -24,14 +24,14 @@ def softmax_cross_entropy(logits: jax.Array, labels: jax.Array, *, label_smoothi
     Args:
       logits: (..., K), floating.
       labels: (...), integers in [0, K), or (..., K), a distribution of logits' dtype.
-      label_smoothing: a, in [0, 1).
+      label_smoothing: a, in [0, 1].
 
     Returns:
       (...) of logits' dtype, one loss per example, computed in float32 or better. An integer label
       outside [0, K) gives NaN, as no loss is defined for it.
 
     Raises:
-      ValueError: labels have neither shape, there are no classes, or smoothing is outside [0, 1).
+      ValueError: labels have neither shape, there are no classes, or smoothing is outside [0, 1].
       TypeError: logits are not floating, or labels are floating of another dtype.
 
     Example:
@@ -49,6 +49,8 @@ def softmax_cross_entropy(logits: jax.Array, labels: jax.Array, *, label_smoothi
     labels = _checks.array(function, "labels", labels)
     if jnp.issubdtype(labels.dtype, jnp.integer):
         expected, what = logits.shape[:-1], "integer labels"
+        if jnp.iinfo(labels.dtype).bits < 32:
+            labels = labels.astype(jnp.int32)  # which holds the number of classes, as int8 may not
     else:
         labels = _checks.like(function, "labels", labels, "logits", logits)
         expected, what = logits.shape, "labels that are distributions"
@@ -57,7 +59,7 @@ def softmax_cross_entropy(logits: jax.Array, labels: jax.Array, *, label_smoothi
             f"{function}: {what} must have shape {expected} for logits of shape {logits.shape}, "
             f"got shape {labels.shape}"
         )
-    spec = CrossEntropySpec(_checks.fraction(function, "label_smoothing", label_smoothing))
+    spec = CrossEntropySpec(_checks.fraction(function, "label_smoothing", label_smoothing, closed=True))
     return apply(function, spec, logits, labels)
 
 
@@ -89,7 +91,11 @@ def _wide(logits, labels):
 
 def _softmax_reference(spec, logits, labels):
     z, labels = _wide(logits, labels)
-    targets = _targets(spec, z, labels)
+    if jnp.issubdtype(labels.dtype, jnp.integer):
+        one_hot = jax.nn.one_hot(labels, z.shape[-1], dtype=z.dtype)
+        labels = jnp.where(one_hot.sum(-1, keepdims=True) == 1, one_hot, jnp.nan)
+    smoothing = spec.label_smoothing
+    targets = labels * (1 - smoothing) + jnp.full_like(z, smoothing / z.shape[-1])
     terms = jnp.where(targets == 0, 0, -targets * jax.nn.log_softmax(z))  # 0 log 0 = 0
     return jnp.sum(terms, axis=-1).astype(logits.dtype)
 
