@@ -127,6 +127,10 @@ def main() -> None:
         raise SystemExit(str(error)) from None
     model = make_model(options, source)
     steps = len(train.labels) // options.batch_size
+    if not steps:
+        raise SystemExit(
+            f"--batch-size {options.batch_size} is more than the {len(train.labels)} training images"
+        )
     optimizer = make_optimizer(options, options.epochs * steps)
     train_step = training.make_train_step(model, optimizer, label_smoothing=options.label_smoothing)
     eval_step = training.make_eval_step(model)

@@ -16,10 +16,13 @@ def array(function: str, name: str, value: Any) -> jax.Array:
     """An array or a Python number, as a JAX array."""
     if isinstance(value, jax.Array):
         return value
-    if isinstance(value, np.ndarray | np.generic | bool | int | float | complex):
-        return jnp.asarray(value)
     if hasattr(value, "__jax_array__"):
         return value.__jax_array__()
+    if isinstance(value, np.ndarray | np.generic | bool | int | float | complex):
+        try:
+            return jnp.asarray(value)
+        except (TypeError, OverflowError):  # an array of strings, say, or an int of more than 64 bits
+            pass
     raise TypeError(f"{function}: {name} must be an array, got {_described(value)}")
 
 
@@ -93,17 +96,20 @@ def number(function: str, name: str, value: Any) -> float:
     """A finite Python or NumPy number, static under jit."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
         raise TypeError(f"{function}: {name} must be a Python number, got {_described(value)}")
-    value = float(value)
-    if not math.isfinite(value):
+    try:
+        finite = float(value)
+    except OverflowError:
+        finite = math.inf
+    if not math.isfinite(finite):
         raise ValueError(f"{function}: {name} must be finite, got {value}")
-    return value
+    return finite
 
 
-def fraction(function: str, name: str, value: Any) -> float:
-    """A number in [0, 1)."""
+def fraction(function: str, name: str, value: Any, *, closed: bool = False) -> float:
+    """A number in [0, 1), or in [0, 1] where the interval is closed."""
     value = number(function, name, value)
-    if not 0 <= value < 1:
-        raise ValueError(f"{function}: {name} must be in [0, 1), got {value}")
+    if not 0 <= value <= 1 or (value == 1 and not closed):
+        raise ValueError(f"{function}: {name} must be in [0, 1{']' if closed else ')'}, got {value}")
     return value
 
 
@@ -147,7 +153,11 @@ def key(function: str, value: Any) -> jax.Array:
         if value.shape != ():
             raise ValueError(f"{function}: key must be one key, got an array of keys of shape {value.shape}")
         return value
-    if isinstance(value, jax.Array | np.ndarray) and value.dtype == np.uint32 and value.ndim == 1:
+    legacy = jax.eval_shape(jax.random.PRNGKey, 0)
+    if isinstance(value, jax.Array | np.ndarray) and (value.shape, value.dtype) == (
+        legacy.shape,
+        legacy.dtype,
+    ):
         return jnp.asarray(value)
     raise TypeError(f"{function}: key must be a key from jax.random.key, got {_described(value)}")
 
@@ -163,7 +173,7 @@ def axis_name(function: str, value: Any) -> str | tuple[str, ...] | None:
 def precision(function: str, value: Any) -> Any:
     """What ``lax`` takes as the precision of a product: None, a ``lax.Precision``, its name, or a pair of them."""
     if isinstance(value, tuple | list) and len(value) == 2:
-        return tuple(precision(function, entry) for entry in value)
+        return tuple(precision(function, entry) or jax.lax.Precision.DEFAULT for entry in value)
     if value is None or isinstance(value, jax.lax.Precision):
         return value
     if not isinstance(value, str):
@@ -171,7 +181,7 @@ def precision(function: str, value: Any) -> Any:
             f"{function}: precision must be None, a lax.Precision or its name, got {_described(value)}"
         )
     try:
-        return jax.lax.Precision(value)
+        return jax.lax.Precision(value.lower())
     except ValueError:
         names = ", ".join(entry.name.lower() for entry in jax.lax.Precision)
         raise ValueError(f"{function}: precision must be one of {names}, got {value!r}") from None

@@ -132,6 +132,11 @@ def resolve_pool(
     if _checks.flag(function, "ceil_mode", ceil_mode):
         geometry = with_ceil_mode(geometry, inputs)
     require_output(function, geometry, inputs)
+    if not real_taps(geometry, inputs).any(-1).all():
+        raise ValueError(
+            f"{function}: window {geometry.size} with dilation {geometry.dilation} and padding {geometry.padding} "
+            f"holds no pixel of x, of spatial shape {inputs}, in some place"
+        )
     return geometry, explicit
 
 

@@ -1,6 +1,7 @@
 """Image data from files that the user has, or from scikit-learn, as NumPy arrays; batches of it."""
 
 import gzip
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -123,7 +124,12 @@ def _found(function: str, directory: str | Path, name: str) -> Path:
 
 
 def _read(path: Path) -> bytes:
-    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    if path.suffix != ".gz":
+        return path.read_bytes()
+    try:
+        return gzip.decompress(path.read_bytes())
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{path} is not a whole gzip file: {error}") from error
 
 
 def _read_idx(path: Path, rank: int) -> np.ndarray:
@@ -159,8 +165,8 @@ def batches(dataset: Dataset, batch_size: int, rng: np.random.Generator | None =
       rng: shuffles, and the last, smaller batch is left out, so that all batches have one shape; None
         keeps the order and every example.
 
-    Yields:
-      Datasets of ``batch_size`` examples.
+    Returns:
+      An iterator over datasets of ``batch_size`` examples.
 
     Raises:
       ValueError: batch_size is less than 1, or larger than the dataset where rng is given.
@@ -180,9 +186,8 @@ def batches(dataset: Dataset, batch_size: int, rng: np.random.Generator | None =
         raise ValueError(f"batches: batch_size is {batch_size}, but the dataset has {count} examples")
     else:
         order, end = rng.permutation(count), count - count % batch_size
-    for start in range(0, end, batch_size):
-        chosen = order[start : start + batch_size]
-        yield Dataset(dataset.images[chosen], dataset.labels[chosen])
+    cuts = (order[start : start + batch_size] for start in range(0, end, batch_size))
+    return (Dataset(dataset.images[chosen], dataset.labels[chosen]) for chosen in cuts)
 
 
 def shifted(images: np.ndarray, pixels: int, rng: np.random.Generator) -> np.ndarray:
@@ -197,7 +202,7 @@ def shifted(images: np.ndarray, pixels: int, rng: np.random.Generator) -> np.nda
       An array of the images' shape and dtype.
 
     Raises:
-      ValueError: pixels is negative.
+      ValueError: pixels is negative, or images have another rank.
       TypeError: pixels is not an int.
 
     Example:
@@ -207,6 +212,8 @@ def shifted(images: np.ndarray, pixels: int, rng: np.random.Generator) -> np.nda
       (10, 8, 8, 1)
     """
     pixels = _checks.integer("shifted", "pixels", pixels, minimum=0)
+    if images.ndim != 4:
+        raise ValueError(f"shifted: images must have shape (N, H, W, C), got shape {images.shape}")
     count, height, width, _ = images.shape
     padded = np.pad(images, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)))
     down, right = rng.integers(0, 2 * pixels + 1, (2, count, 1, 1))

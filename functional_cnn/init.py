@@ -5,10 +5,10 @@ the fan-in is the window times C // groups and the fan-out the window times O:
 
 | function | distribution | variance | for |
 | --- | --- | --- | --- |
-| ``he_normal()``, ``he_uniform()`` | normal, uniform | 2 / fan-in | ReLU; He et al., arXiv:1502.01852, section 2.2 |
+| ``he_normal()``, ``he_uniform()`` | truncated normal, uniform | 2 / fan-in | ReLU; He et al., arXiv:1502.01852 |
 | ``glorot_normal()``, ``glorot_uniform()`` | | 2 / (fan-in + fan-out) | tanh; Glorot and Bengio, AISTATS 2010 |
 | ``lecun_normal()``, ``lecun_uniform()`` | | 1 / fan-in | linear, SELU; LeCun et al., "Efficient BackProp" |
-| ``normal(stddev)``, ``uniform(scale)`` | | as given | |
+| ``normal(stddev)``, ``uniform(scale)`` | normal, uniform in [0, scale) | as given | |
 | ``zeros``, ``ones`` | constant | | biases and scales |
 """
 
@@ -31,6 +31,7 @@ from jax.nn.initializers import (
 )
 
 from functional_cnn import _checks
+from functional_cnn._numerics import accumulator
 
 __all__ = [
     "batch_norm",
@@ -90,7 +91,9 @@ def conv(
       {'kernel': (3, 3, 16, 32), 'bias': (32,)}
     """
     function = "init.conv"
-    window = _checks.per_axis(function, "window", window, len(window) if isinstance(window, tuple) else 2)
+    if not isinstance(window, tuple | list) or len(window) not in (1, 2, 3):
+        raise ValueError(f"{function}: window must have 1, 2 or 3 sizes, got {window!r}")
+    window = _checks.per_axis(function, "window", window, len(window))
     in_channels = _checks.integer(function, "in_channels", in_channels, minimum=1)
     out_channels = _checks.integer(function, "out_channels", out_channels, minimum=1)
     groups = _checks.integer(function, "groups", groups, minimum=1)
@@ -146,10 +149,16 @@ def dense(
 
 def _linear(function, key, shape, bias, kernel_init, bias_init, dtype) -> Params:
     kernel_key, bias_key = jax.random.split(_checks.key(function, key))
+    _require_floating(function, dtype)
     params = {"kernel": kernel_init(kernel_key, shape, dtype)}
     if _checks.flag(function, "bias", bias):
         params["bias"] = bias_init(bias_key, shape[-1:], dtype)
     return params
+
+
+def _require_floating(function: str, dtype: Any) -> None:
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(f"{function}: dtype must be floating, got {dtype!r}")
 
 
 def batch_norm(channels: int, *, dtype: Any = jnp.float32) -> tuple[Params, Params]:
@@ -161,7 +170,7 @@ def batch_norm(channels: int, *, dtype: Any = jnp.float32) -> tuple[Params, Para
 
     Returns:
       ``({"scale": ones (C,), "bias": zeros (C,)}, {"mean": zeros (C,), "var": ones (C,)})``; the second is
-      state, which training moves and gradients leave alone.
+      state, in float32 or better, which training moves and gradients leave alone.
 
     Raises:
       ValueError: channels is less than 1.
@@ -174,5 +183,8 @@ def batch_norm(channels: int, *, dtype: Any = jnp.float32) -> tuple[Params, Para
       [1. 1. 1.] [0. 0. 0.]
     """
     shape = (_checks.integer("init.batch_norm", "channels", channels, minimum=1),)
+    _require_floating("init.batch_norm", dtype)
     params = {"scale": jnp.ones(shape, dtype), "bias": jnp.zeros(shape, dtype)}
-    return params, {"mean": jnp.zeros(shape, dtype), "var": jnp.ones(shape, dtype)}
+    # In half precision the small steps of a running average would be lost.
+    wide = accumulator(dtype)
+    return params, {"mean": jnp.zeros(shape, wide), "var": jnp.ones(shape, wide)}

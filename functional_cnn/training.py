@@ -11,6 +11,7 @@ import optax
 from tqdm.auto import tqdm
 
 from functional_cnn import _checks
+from functional_cnn._numerics import widened
 from functional_cnn.models import Model
 from functional_cnn.ops.loss import softmax_cross_entropy
 
@@ -69,11 +70,12 @@ def make_train_step(
       label_smoothing: as in ``softmax_cross_entropy``.
 
     Returns:
-      ``step(state, images, labels) -> (state, metrics)``: metrics are "loss", the mean in nats, "accuracy",
-      a share, and "gradient_norms", the Euclidean norm of each layer's gradient by the layer's name.
+      ``step(state, images, labels) -> (state, metrics)``, with labels as ``softmax_cross_entropy`` takes them.
+      Metrics are "loss", the mean in nats, "accuracy", a share, and "gradient_norms", the Euclidean norm of
+      each layer's gradient by the layer's name.
 
     Raises:
-      ValueError: label_smoothing is outside [0, 1).
+      ValueError: label_smoothing is outside [0, 1].
 
     Example:
       >>> import jax, jax.numpy as jnp, optax, functional_cnn as fcnn
@@ -85,7 +87,7 @@ def make_train_step(
       >>> print(int(state.step), round(float(metrics["loss"]), 1))
       1 2.3
     """
-    label_smoothing = _checks.fraction("make_train_step", "label_smoothing", label_smoothing)
+    label_smoothing = _checks.fraction("make_train_step", "label_smoothing", label_smoothing, closed=True)
 
     @jax.jit
     def train_step(state: TrainState, images: jax.Array, labels: jax.Array) -> tuple[TrainState, Metrics]:
@@ -133,7 +135,9 @@ def make_eval_step(model: Model) -> Callable[[TrainState, jax.Array, jax.Array],
 
 
 def _accuracy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    return jnp.mean(jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels)
+    if labels.ndim == logits.ndim:
+        labels = jnp.argmax(labels, axis=-1)
+    return jnp.mean(jnp.argmax(logits, axis=-1).astype(jnp.int32) == labels.astype(jnp.int32))
 
 
 def layer_norms(tree: Tree) -> dict[str, jax.Array]:
@@ -158,7 +162,8 @@ def layer_norms(tree: Tree) -> dict[str, jax.Array]:
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
         layers.setdefault("/".join(str(entry.key) for entry in path[:-1]), []).append(leaf)
     return {
-        name: jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in leaves)) for name, leaves in layers.items()
+        name: jnp.sqrt(sum(jnp.sum(jnp.square(wide)) for wide in widened(*leaves)))
+        for name, leaves in layers.items()
     }
 
 

@@ -99,6 +99,19 @@ def test_evaluate_weighs_a_smaller_last_batch_by_its_size():
         training.evaluate(eval_step, state, [])
 
 
+def test_distributions_as_labels_and_norms_in_half_precision():
+    still = optax.sgd(0.0)
+    state = training.TrainState.create(MODEL, still, jax.random.key(1))
+    step = training.make_train_step(MODEL, still)
+    images, labels = jnp.ones((4, 8, 8, 1), jnp.float32), jnp.arange(4)
+    _, integers = step(state, images, labels)
+    _, distributions = step(state, images, jax.nn.one_hot(labels, 10, dtype=jnp.float32))
+    np.testing.assert_allclose(distributions["loss"], integers["loss"], rtol=1e-6)
+    assert distributions["accuracy"] == integers["accuracy"]
+    norms = training.layer_norms({"layer": {"kernel": jnp.full(4, 300, jnp.float16)}})
+    np.testing.assert_allclose(norms["layer"], 600)
+
+
 def test_digits_are_split_once_and_for_all():
     train, test = data.load_digits()
     assert train.images.dtype == np.float32
@@ -172,6 +185,12 @@ def test_damaged_cifar_file(tmp_path):
         write(tmp_path / f"data_batch_{i}.bin", b"12345", False)
     with pytest.raises(ValueError, match="must hold rows of 3073 bytes, it holds 5 bytes"):
         data.load_cifar10(tmp_path)
+
+
+def test_damaged_gzip_file(tmp_path):
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(np.zeros((2, 3, 3))))[:-9])
+    with pytest.raises(ValueError, match="not a whole gzip file"):
+        data.load_mnist(tmp_path)
 
 
 def test_images_without_labels(tmp_path):

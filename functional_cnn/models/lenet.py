@@ -46,7 +46,7 @@ def lenet(
       A ``Model``.
 
     Raises:
-      ValueError: a number is out of range, or the image is too small.
+      ValueError: a number is out of range; and from ``init``, if the image is too small.
       TypeError: an option has another type.
 
     Example:
@@ -65,6 +65,10 @@ def lenet(
     in_channels = _checks.integer(function, "in_channels", in_channels, minimum=1)
     image_sizes = _checks.per_axis(function, "image_size", image_size, 2)
     windows = _checks.per_axis(function, "window", window, 2)
+    if not isinstance(paddings, tuple | list) or len(paddings) != 2:
+        raise ValueError(
+            f"{function}: paddings must be two paddings, one for each convolution, got {paddings!r}"
+        )
     channels = (in_channels, *_checks.per_axis(function, "widths", widths, 2))
     features = (*_checks.per_axis(function, "hidden", hidden, 2), num_classes)
     batch_norm = _checks.flag(function, "batch_norm", batch_norm)
@@ -81,7 +85,7 @@ def lenet(
         return x, moved
 
     def initialize(key: jax.Array, *, dtype: Any = jnp.float32):
-        conv_key, dense_key = jax.random.split(key)
+        conv_key, dense_key = jax.random.split(_checks.key("lenet.init", key))
         params, state = {}, {}
         for number, (before, after) in enumerate(itertools.pairwise(channels), start=1):
             params[f"conv{number}"] = init.conv(

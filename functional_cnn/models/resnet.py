@@ -63,9 +63,10 @@ def resnet(
     Reference: K. He et al., "Deep residual learning for image recognition", arXiv:1512.03385.
     """
     function = "resnet"
+    depth = _checks.integer(function, "depth", depth, minimum=1)
     if depth not in _BLOCKS:
         raise ValueError(f"{function}: depth must be one of {', '.join(map(str, _BLOCKS))}, got {depth!r}")
-    if stem not in _STEMS:
+    if not isinstance(stem, str) or stem not in _STEMS:
         raise ValueError(f"{function}: stem must be one of {', '.join(_STEMS)}, got {stem!r}")
     num_classes = _checks.integer(function, "num_classes", num_classes, minimum=1)
     in_channels = _checks.integer(function, "in_channels", in_channels, minimum=1)
@@ -74,7 +75,7 @@ def resnet(
     plan = _plan(_BLOCKS[depth], width)
 
     def initialize(key: jax.Array, *, dtype: Any = jnp.float32):
-        keys = iter(jax.random.split(key, len(plan) + 2))
+        keys = iter(jax.random.split(_checks.key("resnet.init", key), len(plan) + 2))
         window = (7, 7) if stem == "imagenet" else (3, 3)
         params, state = {}, {}
         params["stem"], state["stem"] = init_conv_norm(next(keys), window, in_channels, width, dtype)
