@@ -59,7 +59,7 @@ def avg_pool(
       (N, *output, C) of x's dtype. float16 and bfloat16 accumulate in float32.
 
     Raises:
-      ValueError: a number does not fit, or the output would be empty.
+      ValueError: a number does not fit, a window holds no pixel, or the output would be empty.
       TypeError: x is not floating, or an option has another type.
 
     Example:

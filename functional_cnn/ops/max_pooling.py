@@ -45,7 +45,7 @@ def max_pool(
       window's row-major order.
 
     Raises:
-      ValueError: a number does not fit, or the output would be empty.
+      ValueError: a number does not fit, a window holds no pixel, or the output would be empty.
       TypeError: x is not floating, or an option has another type.
 
     Example:
