@@ -154,10 +154,8 @@ def key(function: str, value: Any) -> jax.Array:
             raise ValueError(f"{function}: key must be one key, got an array of keys of shape {value.shape}")
         return value
     legacy = jax.eval_shape(jax.random.PRNGKey, 0)
-    if isinstance(value, jax.Array | np.ndarray) and (value.shape, value.dtype) == (
-        legacy.shape,
-        legacy.dtype,
-    ):
+    is_array = isinstance(value, jax.Array | np.ndarray)
+    if is_array and (value.shape, value.dtype) == (legacy.shape, legacy.dtype):
         return jnp.asarray(value)
     raise TypeError(f"{function}: key must be a key from jax.random.key, got {_described(value)}")
 

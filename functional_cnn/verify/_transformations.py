@@ -44,8 +44,7 @@ def require_transformable(
         each = [value_and_pullback(reference)(_at(points, i), _at(dys, i)) for i in range(2)]
         return jax.tree.map(lambda *pair: jnp.stack(pair), *each)
 
-    wanted = expected(points, dys)
-    expected_values, expected_cotangents = wanted
+    expected_values, expected_cotangents = expected(points, dys)
     for name, (values, cotangents) in all_at_once(points, dys).items():
         for i in range(len(cotangents[0])):
             what = f"under {name}, result"
