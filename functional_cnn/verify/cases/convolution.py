@@ -1,0 +1,50 @@
+"""Convolution and the dense layer."""
+
+import functional_cnn as fcnn
+from functional_cnn.verify.cases._case import Add, normal
+
+
+def conv(add: Add) -> None:
+    def conv(label, x, kernel, *, bias=False, **rest):
+        add(fcnn.conv, label, normal(*x), normal(*kernel), *([normal(kernel[-1])] if bias else []), **rest)
+
+    conv("3x3 with bias", (2, 5, 6, 3), (3, 3, 3, 4), bias=True, sharp=True)
+    conv("stride 2", (2, 7, 6, 3), (3, 3, 3, 4), stride=2, sharp=True)
+    conv(
+        "stride, padding and dilation by axis",
+        (1, 7, 8, 2),
+        (3, 2, 2, 3),
+        stride=(2, 3),
+        padding=((1, 2), (0, 3)),
+        dilation=(2, 1),
+    )
+    conv("1D", (2, 9, 3), (4, 3, 2), bias=True, stride=2)
+    conv("3D", (1, 4, 5, 3, 2), (2, 3, 2, 2, 3), padding=1)
+    conv("2 groups", (2, 5, 5, 4), (3, 3, 2, 6), groups=2, sharp=True)
+    conv("many groups of 2 in and 1 out", (1, 3, 3, 132), (2, 2, 2, 66), groups=66)
+    conv("depthwise", (2, 6, 5, 4), (3, 3, 1, 4), groups=4, sharp=True)
+    conv(
+        "depthwise, stride 2, dilated", (2, 9, 9, 3), (3, 3, 1, 3), groups=3, stride=2, dilation=2, padding=2
+    )
+    conv("depthwise, stride larger than window", (1, 7, 7, 2), (2, 2, 1, 2), groups=2, stride=3)
+    conv("depthwise 1D, two outputs a channel", (2, 8, 3), (3, 1, 6), groups=3)
+    conv("depthwise, more taps than are unrolled", (1, 10, 9, 2), (9, 9, 1, 2), groups=2)
+    conv("1x1", (2, 4, 5, 3), (1, 1, 3, 4), padding="VALID", bias=True, sharp=True)
+    conv("1x1, stride 3", (2, 7, 8, 3), (1, 1, 3, 2), stride=3, padding="VALID")
+    conv("1x1, padded", (1, 4, 4, 2), (1, 1, 2, 3), padding=2)
+    conv("padding larger than window", (1, 3, 3, 2), (2, 2, 2, 2), padding=4)
+    conv("stride larger than window", (1, 8, 7, 2), (2, 2, 2, 2), stride=5, padding="VALID")
+    conv("empty batch", (0, 5, 5, 2), (3, 3, 2, 3), bias=True)
+    conv("more than 8192 elements", (2, 24, 24, 8), (3, 3, 8, 2), padding="VALID", precision="highest")
+
+
+def dense(add: Add) -> None:
+    add(fcnn.dense, "with bias", normal(6, 4), normal(4, 3), normal(3), sharp=True)
+    add(fcnn.dense, "without bias", normal(5, 4), normal(4, 3))
+    add(fcnn.dense, "one vector", normal(4), normal(4, 3), normal(3), sharp=True)
+    add(fcnn.dense, "leading axes", normal(2, 3, 2, 4), normal(4, 3), normal(3))
+    add(fcnn.dense, "empty batch", normal(0, 4), normal(4, 3), normal(3))
+    add(fcnn.dense, "more than 8192 elements", normal(128, 80), normal(80, 3))
+
+
+FAMILIES = (conv, dense)

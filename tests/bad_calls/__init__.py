@@ -1,0 +1,5 @@
+"""Calls that must be refused, a page for each family of ops."""
+
+from bad_calls import activation, convolution, dropout, loss, normalization, pooling
+
+BAD = [row for page in (convolution, pooling, normalization, activation, dropout, loss) for row in page.BAD]

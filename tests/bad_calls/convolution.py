@@ -1,0 +1,46 @@
+"""Convolution and the dense layer: function, positional arguments, options, error, what the text must hold."""
+
+import jax.numpy as jnp
+
+from bad_calls._arguments import HALF, INTS, K, V, X
+
+BAD = [
+    ("conv", (INTS, K), {}, TypeError, "x must be a floating array, got dtype int32"),
+    ("conv", (X > 0, K), {}, TypeError, "x must be a floating array, got dtype bool"),
+    ("conv", (X.astype(jnp.complex64), K), {}, TypeError, "x must be a floating array, got dtype complex64"),
+    ("conv", ([[1.0]], K), {}, TypeError, "x must be an array, got list"),
+    ("conv", (None, K), {}, TypeError, "x must be an array, got NoneType"),
+    ("conv", (X[0, 0], K), {}, ValueError, "x must have shape (N, *spatial, C)"),
+    ("conv", (jnp.ones((1, 2, 2, 2, 2, 2)), K), {}, ValueError, "x must have shape (N, *spatial, C)"),
+    ("conv", (X, K.astype(jnp.float16)), {}, TypeError, "kernel has dtype float16, but x has float64"),
+    ("conv", (HALF, K), {}, TypeError, "kernel has dtype float64, but x has float16"),
+    ("conv", (X, K[0]), {}, ValueError, "kernel must have shape (*window, C // groups, O)"),
+    ("conv", (X, K[:, :, :3]), {}, ValueError, "kernel takes 3 input channels per group, but x has 4"),
+    ("conv", (X, K), {"groups": 2}, ValueError, "x has 4 channels in 2 groups (4 // 2 = 2)"),
+    ("conv", (X, K), {"groups": 3}, ValueError, "groups=3 must divide"),
+    ("conv", (X, K), {"groups": 0}, ValueError, "groups must be at least 1, got 0"),
+    ("conv", (X, K[:0]), {}, ValueError, "kernel must have a window of at least 1"),
+    ("conv", (X, K, V), {}, ValueError, "bias must have shape (8,), one for each output channel"),
+    ("conv", (X, K, jnp.ones(8, jnp.int32)), {}, TypeError, "bias must be a floating array"),
+    ("conv", (X, K), {"stride": 0}, ValueError, "stride must be at least 1, got 0"),
+    ("conv", (X, K), {"stride": 1.5}, TypeError, "stride must be an int, got float 1.5"),
+    ("conv", (X, K), {"stride": (1, 2, 3)}, ValueError, "stride must be an int or 2 ints"),
+    ("conv", (X, K), {"stride": jnp.array(2)}, TypeError, "stride must be an int, got an array"),
+    ("conv", (X, K), {"stride": True}, TypeError, "stride must be an int, got bool True"),
+    ("conv", (X, K), {"dilation": 0}, ValueError, "dilation must be at least 1"),
+    ("conv", (X, K), {"padding": "FULL"}, ValueError, "padding must be 'SAME', 'VALID', ints or"),
+    ("conv", (X, K), {"padding": -1}, ValueError, "padding must be at least 0, got -1"),
+    ("conv", (X, K), {"padding": (1, 2, 3)}, ValueError, "padding must have one entry for each of the 2"),
+    ("conv", (X, K), {"padding": ((1, 2), (1, 2, 3))}, ValueError, "padding must have (lo, hi) pairs"),
+    ("conv", (X, K), {"padding": 0.5}, TypeError, "padding must be an int, got float 0.5"),
+    ("conv", (X, K), {"padding": "VALID", "dilation": 3}, ValueError, "does not fit into x"),
+    ("conv", (X, K), {"precision": "most"}, ValueError, "precision must be one of"),
+    ("conv", (X, K), {"precision": 3}, TypeError, "precision must be None, a lax.Precision"),
+    ("dense", (INTS, jnp.ones((4, 2))), {}, TypeError, "x must be a floating array"),
+    ("dense", (jnp.array(1.0), jnp.ones((4, 2))), {}, ValueError, "x must have shape (..., I)"),
+    ("dense", (X, jnp.ones((3, 2))), {}, ValueError, "kernel must have shape (I, O) with I = 4"),
+    ("dense", (X, V), {}, ValueError, "kernel must have shape (I, O)"),
+    ("dense", (X, jnp.ones((4, 2), jnp.bfloat16)), {}, TypeError, "kernel has dtype bfloat16"),
+    ("dense", (X, jnp.ones((4, 2)), V), {}, ValueError, "bias must have shape (2,)"),
+    ("conv", (X, K), {"precision": ("high", 3)}, TypeError, "precision must be None, a lax.Precision"),
+]
