@@ -4,14 +4,18 @@ import importlib
 from typing import TYPE_CHECKING
 
 from functional_cnn import init, models
-from functional_cnn.ops.activation import leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
 from functional_cnn.ops.average_pooling import avg_pool, global_avg_pool
 from functional_cnn.ops.convolution import conv
 from functional_cnn.ops.dense import dense
 from functional_cnn.ops.dropout import dropout
+from functional_cnn.ops.gated import gelu, glu, mish, silu
+from functional_cnn.ops.hard_activation import hard_sigmoid, hard_silu, hard_tanh, relu6
 from functional_cnn.ops.loss import sigmoid_cross_entropy, softmax_cross_entropy, squared_error
 from functional_cnn.ops.max_pooling import max_pool
 from functional_cnn.ops.normalization import batch_norm, batch_norm_inference
+from functional_cnn.ops.rectifier import celu, elu, leaky_relu, prelu, relu, selu
+from functional_cnn.ops.sigmoidal import log_sigmoid, sigmoid, softplus, softsign, tanh
+from functional_cnn.ops.softmax import log_softmax, softmax
 from functional_cnn.rule import RULES, Rule, autodiff, use_rules, with_rules
 
 if TYPE_CHECKING:
@@ -24,21 +28,36 @@ __all__ = [
     "avg_pool",
     "batch_norm",
     "batch_norm_inference",
+    "celu",
     "conv",
     "data",
     "dense",
     "dropout",
+    "elu",
+    "gelu",
     "global_avg_pool",
+    "glu",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_tanh",
     "init",
     "leaky_relu",
+    "log_sigmoid",
     "log_softmax",
     "max_pool",
+    "mish",
     "models",
+    "prelu",
     "relu",
+    "relu6",
+    "selu",
     "sigmoid",
     "sigmoid_cross_entropy",
+    "silu",
     "softmax",
     "softmax_cross_entropy",
+    "softplus",
+    "softsign",
     "squared_error",
     "tanh",
     "training",

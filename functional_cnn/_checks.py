@@ -126,15 +126,18 @@ def flag(function: str, name: str, value: Any) -> bool:
     return bool(value)
 
 
+def axis(function: str, name: str, value: Any, ndim: int) -> int:
+    """One axis, as a non-negative int."""
+    found = integer(function, name, value, minimum=-ndim)
+    if found >= ndim:
+        raise ValueError(f"{function}: {name} is {found}, but the array has {ndim} dimensions")
+    return found % ndim
+
+
 def axes(function: str, name: str, value: Any, ndim: int) -> tuple[int, ...]:
     """An int or a tuple of ints, as sorted non-negative axes without repetition; an empty tuple is allowed."""
     entries = value if isinstance(value, tuple | list) else (value,)
-    found = []
-    for entry in entries:
-        axis = integer(function, name, entry, minimum=-ndim)
-        if axis >= ndim:
-            raise ValueError(f"{function}: {name} is {axis}, but the array has {ndim} dimensions")
-        found.append(axis % ndim)
+    found = [axis(function, name, entry, ndim) for entry in entries]
     if len(set(found)) != len(found):
         raise ValueError(f"{function}: {name} names an axis twice, got {value!r}")
     return tuple(sorted(found))

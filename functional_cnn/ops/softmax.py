@@ -1,0 +1,125 @@
+"""Softmax and its logarithm."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from functional_cnn import _checks
+from functional_cnn._numerics import like_primal, widened
+from functional_cnn.rule import Rule, apply, define
+
+
+class AxisSpec(NamedTuple):
+    axis: tuple[int, ...]
+
+
+def softmax(x: jax.Array, axis: int | tuple[int, ...] = -1) -> jax.Array:
+    """Softmax: exp(x) / sum(exp(x)) over the given axes, a distribution.
+
+    Args:
+      x: floating, with at least one dimension.
+      axis: the axis or axes that sum to one.
+
+    Returns:
+      An array of x's shape and dtype, computed in float32 or better.
+
+    Raises:
+      ValueError: an axis does not exist or is named twice.
+      TypeError: x is not floating, or axis is not an int.
+
+    Example:
+      >>> import jax.numpy as jnp, functional_cnn as fcnn
+      >>> print(fcnn.softmax(jnp.array([0.0, 0.0, 1000.0, 1000.0])))
+      [0.  0.  0.5 0.5]
+
+    Reference: J. Bridle, "Probabilistic interpretation of feedforward classification network outputs", 1990.
+    """
+    x = _checks.floating("softmax", "x", x)
+    return apply("softmax", AxisSpec(_checks.axes("softmax", "axis", axis, x.ndim)), x)
+
+
+# Softmax, derived.
+#   forward   y_k  = exp(x_k) / sum_j exp(x_j)
+#   dx        dx_k = y_k (dy_k - sum_j dy_j y_j), since dy_j/dx_k = y_j ([j = k] - y_k)
+# Residuals: y alone.
+# Reference: exp(x - logsumexp(x)); the rule divides, which rounds less.
+
+
+def _shifted(spec: Any, x: jax.Array) -> jax.Array:
+    """x less its maximum, which changes no softmax and keeps exp in range."""
+    return x - lax.stop_gradient(jnp.max(x, axis=spec.axis, keepdims=True, initial=-jnp.inf))
+
+
+def _softmax_reference(spec, x):
+    (wide,) = widened(x)
+    return jnp.exp(wide - jax.nn.logsumexp(wide, axis=spec.axis, keepdims=True)).astype(x.dtype)
+
+
+def _softmax_fwd(spec, x):
+    exponentials = jnp.exp(_shifted(spec, *widened(x)))
+    y = (exponentials / jnp.sum(exponentials, axis=spec.axis, keepdims=True)).astype(x.dtype)
+    return y, y
+
+
+def _softmax_bwd(spec, y, dy):
+    wide, dy = widened(y, dy)
+    dot = jnp.sum(dy * wide, axis=spec.axis, keepdims=True)
+    return (like_primal(wide * (dy - dot), y),)
+
+
+define(Rule("softmax", _softmax_reference, _softmax_fwd, _softmax_bwd))
+
+
+def log_softmax(x: jax.Array, axis: int | tuple[int, ...] = -1) -> jax.Array:
+    """Logarithm of softmax: x - log(sum(exp(x))) over the given axes, in nats.
+
+    Args:
+      x: floating, with at least one dimension.
+      axis: the axis or axes over which probabilities sum to one.
+
+    Returns:
+      An array of x's shape and dtype, computed in float32 or better.
+
+    Raises:
+      ValueError: an axis does not exist or is named twice.
+      TypeError: x is not floating, or axis is not an int.
+
+    Example:
+      >>> import jax.numpy as jnp, functional_cnn as fcnn
+      >>> print(fcnn.log_softmax(jnp.array([0.0, 1000.0])))
+      [-1000.     0.]
+
+    Reference: C. Bishop, "Pattern Recognition and Machine Learning", section 4.3.4.
+    """
+    x = _checks.floating("log_softmax", "x", x)
+    return apply("log_softmax", AxisSpec(_checks.axes("log_softmax", "axis", axis, x.ndim)), x)
+
+
+# Log-softmax, derived.
+#   forward   y_k  = x_k - log sum_j exp(x_j)
+#   dx        dx_k = dy_k - exp(y_k) sum_j dy_j
+# Residuals: y alone.
+# Reference: x less jax.nn.logsumexp.
+
+
+def _log_softmax_reference(spec, x):
+    (wide,) = widened(x)
+    return (wide - jax.nn.logsumexp(wide, axis=spec.axis, keepdims=True)).astype(x.dtype)
+
+
+def _log_softmax_fwd(spec, x):
+    shifted = _shifted(spec, *widened(x))
+    total = jnp.sum(jnp.exp(shifted), axis=spec.axis, keepdims=True)
+    y = (shifted - jnp.log(total)).astype(x.dtype)
+    return y, y
+
+
+def _log_softmax_bwd(spec, y, dy):
+    wide, dy = widened(y, dy)
+    total = jnp.sum(dy, axis=spec.axis, keepdims=True)
+    return (like_primal(dy - jnp.exp(wide) * total, y),)
+
+
+define(Rule("log_softmax", _log_softmax_reference, _log_softmax_fwd, _log_softmax_bwd))
