@@ -7,6 +7,7 @@ from functional_cnn import init, models
 from functional_cnn.ops.average_pooling import avg_pool, global_avg_pool
 from functional_cnn.ops.convolution import conv
 from functional_cnn.ops.dense import dense
+from functional_cnn.ops.divisive_normalization import local_response_norm, rms_norm
 from functional_cnn.ops.dropout import dropout
 from functional_cnn.ops.gated import gelu, glu, mish, silu
 from functional_cnn.ops.hard_activation import hard_sigmoid, hard_silu, hard_tanh, relu6
@@ -14,6 +15,7 @@ from functional_cnn.ops.loss import sigmoid_cross_entropy, softmax_cross_entropy
 from functional_cnn.ops.max_pooling import max_pool
 from functional_cnn.ops.normalization import batch_norm, batch_norm_inference
 from functional_cnn.ops.rectifier import celu, elu, leaky_relu, prelu, relu, selu
+from functional_cnn.ops.sample_normalization import group_norm, instance_norm, layer_norm
 from functional_cnn.ops.sigmoidal import log_sigmoid, sigmoid, softplus, softsign, tanh
 from functional_cnn.ops.softmax import log_softmax, softmax
 from functional_cnn.rule import RULES, Rule, autodiff, use_rules, with_rules
@@ -37,11 +39,15 @@ __all__ = [
     "gelu",
     "global_avg_pool",
     "glu",
+    "group_norm",
     "hard_sigmoid",
     "hard_silu",
     "hard_tanh",
     "init",
+    "instance_norm",
+    "layer_norm",
     "leaky_relu",
+    "local_response_norm",
     "log_sigmoid",
     "log_softmax",
     "max_pool",
@@ -50,6 +56,7 @@ __all__ = [
     "prelu",
     "relu",
     "relu6",
+    "rms_norm",
     "selu",
     "sigmoid",
     "sigmoid_cross_entropy",

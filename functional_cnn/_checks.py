@@ -44,18 +44,25 @@ def like(function: str, name: str, value: Any, first_name: str, first: jax.Array
     return value
 
 
-def vector(
-    function: str, name: str, value: Any, length: int, what: str, first_name: str, first: jax.Array
+def parameter(
+    function: str, name: str, value: Any, shape: tuple[int, ...], what: str, first_name: str, first: jax.Array
 ) -> jax.Array | None:
-    """An optional parameter of shape ``(length,)``, such as a bias."""
+    """An optional parameter of a given shape, such as a bias."""
     if value is None:
         return None
     value = like(function, name, value, first_name, first)
-    if value.shape != (length,):
+    if value.shape != shape:
         raise ValueError(
-            f"{function}: {name} must have shape ({length},), one for each {what}, got shape {value.shape}"
+            f"{function}: {name} must have shape {shape}, one for each {what}, got shape {value.shape}"
         )
     return value
+
+
+def vector(
+    function: str, name: str, value: Any, length: int, what: str, first_name: str, first: jax.Array
+) -> jax.Array | None:
+    """An optional parameter of shape ``(length,)``."""
+    return parameter(function, name, value, (length,), what, first_name, first)
 
 
 def spatial(function: str, x: jax.Array) -> int:

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 
 from functional_cnn import _checks, init
 from functional_cnn.models._model import Model, apply_norm, init_norm
-from functional_cnn.ops.rectifier import relu
 from functional_cnn.ops.convolution import conv
 from functional_cnn.ops.dense import dense
 from functional_cnn.ops.dropout import dropout as drop
 from functional_cnn.ops.max_pooling import max_pool
+from functional_cnn.ops.rectifier import relu
 
 
 def lenet(

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 
 from functional_cnn import _checks, init
 from functional_cnn.models._model import Model, Tree, apply_conv_norm, init_conv_norm
-from functional_cnn.ops.rectifier import relu
 from functional_cnn.ops.average_pooling import global_avg_pool
 from functional_cnn.ops.dense import dense
 from functional_cnn.ops.max_pooling import max_pool
+from functional_cnn.ops.rectifier import relu
 
 _BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 _STEMS = ("imagenet", "small")

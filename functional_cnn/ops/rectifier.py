@@ -279,8 +279,8 @@ def selu(x: jax.Array) -> jax.Array:
 
     Example:
       >>> import jax.numpy as jnp, functional_cnn as fcnn
-      >>> print(fcnn.selu(jnp.array([-1000.0, 1.0])).round(4))
-      [-1.7581  1.0507]
+      >>> print(fcnn.selu(jnp.array([-1000.0, 1.0])))
+      [-1.7580993  1.050701 ]
 
     Reference: G. Klambauer et al., "Self-normalizing neural networks", arXiv:1706.02515, equation 2.
     """

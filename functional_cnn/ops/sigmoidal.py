@@ -61,7 +61,7 @@ def log_sigmoid(x: jax.Array) -> jax.Array:
     Example:
       >>> import jax.numpy as jnp, functional_cnn as fcnn
       >>> print(fcnn.log_sigmoid(jnp.array([-1000.0, 1000.0])))
-      [-1000.     0.]
+      [-1000.    -0.]
 
     Reference: C. Bishop, "Pattern Recognition and Machine Learning", section 4.2.
     """

@@ -1,0 +1,238 @@
+"""Normalisation of each example by itself: layer, group and instance normalisation."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from functional_cnn import _checks
+from functional_cnn._numerics import like_primal, widened
+from functional_cnn.rule import Rule, apply, define
+
+
+class SampleNormSpec(NamedTuple):
+    channels: tuple[int, ...]  # what the last axis is seen as: (C,), or (groups, C / groups)
+    axes: tuple[int, ...]  # of x so seen: over which the statistics are taken
+    features: tuple[int, ...]  # of x so seen: which scale and bias have
+    eps: float
+
+
+def layer_norm(
+    x: jax.Array,
+    scale: jax.Array | None = None,
+    bias: jax.Array | None = None,
+    *,
+    axis: int | tuple[int, ...] = -1,
+    eps: float = 1e-5,
+) -> jax.Array:
+    """Normalises each example, or each pixel of it, over the given axes.
+
+    y = scale (x - mean) / sqrt(var + eps) + bias,
+    mean = E[x] and var = E[(x - mean)^2] over the axes: the biased variance.
+
+    Args:
+      x: floating, with at least one dimension.
+      scale: of the shape that x has on the axes, (C,) for the last one, and of x's dtype; or None for 1.
+      bias: likewise; or None for 0.
+      axis: the axis or axes over which the statistics are taken; -1 normalises the channels of each pixel,
+        (1, 2, 3) the whole of each image. PyTorch's ``normalized_shape`` names the last axes by their sizes.
+      eps: added to the variance, not negative.
+
+    Returns:
+      An array of x's shape and dtype; the statistics are computed in float32 or better.
+
+    Raises:
+      ValueError: a shape does not fit, an axis does not exist or is named twice, or eps is negative.
+      TypeError: an argument is not floating or has another dtype than x.
+
+    Example:
+      >>> import jax.numpy as jnp, functional_cnn as fcnn
+      >>> print(fcnn.layer_norm(jnp.array([[1.0, 3.0], [10.0, 30.0]]), eps=0.0))
+      [[-1.  1.]
+       [-1.  1.]]
+
+    Reference: J. Ba, J. Kiros and G. Hinton, "Layer normalization", arXiv:1607.06450, section 3.
+    """
+    function = "layer_norm"
+    x = _checks.floating(function, "x", x)
+    axes = _checks.axes(function, "axis", axis, x.ndim)
+    if not axes:
+        raise ValueError(f"{function}: axis must name at least one axis of x, got {axis!r}")
+    scale, bias = _parameters(function, x, scale, bias, tuple(x.shape[a] for a in axes), "entry of the axes")
+    spec = SampleNormSpec(x.shape[-1:], axes, axes, _checks.not_negative(function, "eps", eps))
+    return apply(function, spec, x, scale, bias)
+
+
+def group_norm(
+    x: jax.Array,
+    scale: jax.Array | None = None,
+    bias: jax.Array | None = None,
+    *,
+    groups: int,
+    eps: float = 1e-5,
+) -> jax.Array:
+    """Normalises each group of channels of each example, over its pixels and channels.
+
+    y = scale (x - mean) / sqrt(var + eps) + bias,
+    mean = E[x] and var = E[(x - mean)^2] over the pixels and channels of a group: the biased variance.
+
+    Args:
+      x: (N, *spatial, C), floating; any number of spatial dimensions.
+      scale: (C,), of x's dtype, or None for 1.
+      bias: (C,), of x's dtype, or None for 0.
+      groups: how many groups of neighbouring channels there are; divides C. PyTorch's ``num_groups``.
+      eps: added to the variance, not negative.
+
+    Returns:
+      An array of x's shape and dtype; the statistics are computed in float32 or better.
+
+    Raises:
+      ValueError: a shape does not fit, groups does not divide C, or eps is negative.
+      TypeError: an argument is not floating or has another dtype than x.
+
+    Example:
+      >>> import jax.numpy as jnp, functional_cnn as fcnn
+      >>> print(fcnn.group_norm(jnp.array([[1.0, 3.0, 10.0, 30.0]]), groups=2, eps=0.0))
+      [[-1.  1. -1.  1.]]
+
+    Reference: Y. Wu and K. He, "Group normalization", arXiv:1803.08494, section 3.1.
+    """
+    function = "group_norm"
+    x = _images(function, x)
+    channels = x.shape[-1]
+    groups = _checks.integer(function, "groups", groups, minimum=1)
+    if channels % groups:
+        raise ValueError(f"{function}: groups={groups} must divide the {channels} channels of x")
+    scale, bias = _parameters(function, x, scale, bias, (channels,), "channel")
+    axes, features = (*range(1, x.ndim - 1), x.ndim), (x.ndim - 1, x.ndim)
+    eps = _checks.not_negative(function, "eps", eps)
+    spec = SampleNormSpec((groups, channels // groups), axes, features, eps)
+    return apply(function, spec, x, scale, bias)
+
+
+def instance_norm(
+    x: jax.Array,
+    scale: jax.Array | None = None,
+    bias: jax.Array | None = None,
+    *,
+    eps: float = 1e-5,
+) -> jax.Array:
+    """Normalises each channel of each example, over its pixels.
+
+    y = scale (x - mean) / sqrt(var + eps) + bias,
+    mean = E[x] and var = E[(x - mean)^2] over the pixels: the biased variance.
+
+    Args:
+      x: (N, *spatial, C), floating; at least one spatial dimension.
+      scale: (C,), of x's dtype, or None for 1.
+      bias: (C,), of x's dtype, or None for 0.
+      eps: added to the variance, not negative.
+
+    Returns:
+      An array of x's shape and dtype; the statistics are computed in float32 or better.
+
+    Raises:
+      ValueError: a shape does not fit, or eps is negative.
+      TypeError: an argument is not floating or has another dtype than x.
+
+    Example:
+      >>> import jax.numpy as jnp, functional_cnn as fcnn
+      >>> print(fcnn.instance_norm(jnp.array([[[1.0], [3.0]], [[10.0], [30.0]]]), eps=0.0).squeeze())
+      [[-1.  1.]
+       [-1.  1.]]
+
+    Reference: D. Ulyanov, A. Vedaldi and V. Lempitsky, "Instance normalization", arXiv:1607.08022, section 2.
+    """
+    function = "instance_norm"
+    x = _images(function, x)
+    if x.ndim < 3:
+        raise ValueError(f"{function}: x must have at least one spatial dimension, got shape {x.shape}")
+    scale, bias = _parameters(function, x, scale, bias, x.shape[-1:], "channel")
+    pixels, eps = tuple(range(1, x.ndim - 1)), _checks.not_negative(function, "eps", eps)
+    return apply(function, SampleNormSpec(x.shape[-1:], pixels, (x.ndim - 1,), eps), x, scale, bias)
+
+
+def _images(function, x):
+    x = _checks.floating(function, "x", x)
+    if x.ndim < 2:
+        raise ValueError(f"{function}: x must have shape (N, *spatial, C), got shape {x.shape}")
+    return x
+
+
+def _parameters(function, x, scale, bias, shape, what):
+    return tuple(
+        _checks.parameter(function, name, value, shape, what, "x", x)
+        for name, value in (("scale", scale), ("bias", bias))
+    )
+
+
+# Layer, group and instance normalisation, derived.    E the mean over the axes, M values in it,
+# r = 1 / sqrt(var + eps), h = (x - mean) r
+#   forward   y  = scale h + bias
+#   dbias     db = sum dy                      over all that share an entry
+#   dscale    dg = sum dy h
+#   dx        dx = r (g - E[g] - h E[g h]),    g = scale dy
+#             since dh/dx = r ([same] - 1 / M - h h / M): the mean's and the variance's share in each value
+# Residuals: x, alive anyway, and three numbers for each mean.
+# Statistics: a first mean m0, then the mean e of d = x - m0, which mends the rounding of a long float32 sum;
+# var = E[(d - e)^2] cannot be negative. x - mean is d - e: m0 + e, rounded at an offset of 1e4, would lose e.
+# Reference: the mean, then the mean square of what is left, as in the papers.
+
+
+def _seen(spec, x):
+    """x with its channels split into groups, if there are any."""
+    return x if len(spec.channels) == 1 else x.reshape(*x.shape[:-1], *spec.channels)
+
+
+def _across(spec, parameter, seen):
+    """A parameter's axes set beside those of x."""
+    if parameter is None:
+        return None
+    return parameter.reshape([n if a in spec.features else 1 for a, n in enumerate(seen.shape)])
+
+
+def _affine(h, scale, bias):
+    y = h if scale is None else h * scale
+    return y if bias is None else y + bias
+
+
+def _mean(spec, values):
+    return jnp.mean(values, spec.axes, keepdims=True)
+
+
+def _reference(spec, x, scale, bias):
+    wide, wide_scale, wide_bias = widened(x, scale, bias)
+    seen = _seen(spec, wide)
+    centered = seen - _mean(spec, seen)
+    h = centered / jnp.sqrt(_mean(spec, jnp.square(centered)) + spec.eps)
+    y = _affine(h, _across(spec, wide_scale, seen), _across(spec, wide_bias, seen))
+    return y.reshape(x.shape).astype(x.dtype)
+
+
+def _fwd(spec, x, scale, bias):
+    wide, wide_scale, wide_bias = widened(x, scale, bias)
+    seen = _seen(spec, wide)
+    first = lax.stop_gradient(_mean(spec, seen))
+    rest = _mean(spec, seen - first)
+    centered = seen - first - rest
+    r = lax.rsqrt(_mean(spec, centered * centered) + spec.eps)
+    y = _affine(centered * r, _across(spec, wide_scale, seen), _across(spec, wide_bias, seen))
+    return y.reshape(x.shape).astype(x.dtype), (x, scale, bias, first, rest, r)
+
+
+def _bwd(spec, residuals, dy):
+    x, scale, bias, first, rest, r = residuals
+    wide, dy, wide_scale = widened(x, dy, scale)
+    seen, dy = _seen(spec, wide), _seen(spec, dy)
+    h = (seen - first - rest) * r
+    g = _affine(dy, _across(spec, wide_scale, seen), None)
+    dx = r * (g - _mean(spec, g) - h * _mean(spec, g * h))
+    shared = tuple(a for a in range(seen.ndim) if a not in spec.features)
+    dscale = None if scale is None else like_primal((dy * h).sum(shared).reshape(scale.shape), scale)
+    dbias = None if bias is None else like_primal(dy.sum(shared).reshape(bias.shape), bias)
+    return like_primal(dx.reshape(x.shape), x), dscale, dbias
+
+
+for _name in ("layer_norm", "group_norm", "instance_norm"):
+    define(Rule(_name, _reference, _fwd, _bwd))
