@@ -4,20 +4,21 @@ import importlib
 from typing import TYPE_CHECKING
 
 from functional_cnn import init, models
-from functional_cnn.ops.average_pooling import avg_pool, global_avg_pool
+from functional_cnn.ops.average_pooling import avg_pool, global_avg_pool, lp_pool
 from functional_cnn.ops.convolution import conv
 from functional_cnn.ops.dense import dense
 from functional_cnn.ops.divisive_normalization import local_response_norm, rms_norm
-from functional_cnn.ops.dropout import dropout
+from functional_cnn.ops.dropout import drop_block, dropout, stochastic_depth
 from functional_cnn.ops.gated import gelu, glu, mish, silu
 from functional_cnn.ops.hard_activation import hard_sigmoid, hard_silu, hard_tanh, relu6
 from functional_cnn.ops.loss import sigmoid_cross_entropy, softmax_cross_entropy, squared_error
-from functional_cnn.ops.max_pooling import max_pool
+from functional_cnn.ops.max_pooling import global_max_pool, max_pool, max_pool_with_indices
 from functional_cnn.ops.normalization import batch_norm, batch_norm_inference
 from functional_cnn.ops.rectifier import celu, elu, leaky_relu, prelu, relu, selu
 from functional_cnn.ops.sample_normalization import group_norm, instance_norm, layer_norm
 from functional_cnn.ops.sigmoidal import log_sigmoid, sigmoid, softplus, softsign, tanh
 from functional_cnn.ops.softmax import log_softmax, softmax
+from functional_cnn.ops.unpooling import max_unpool
 from functional_cnn.rule import RULES, Rule, autodiff, use_rules, with_rules
 
 if TYPE_CHECKING:
@@ -34,10 +35,12 @@ __all__ = [
     "conv",
     "data",
     "dense",
+    "drop_block",
     "dropout",
     "elu",
     "gelu",
     "global_avg_pool",
+    "global_max_pool",
     "glu",
     "group_norm",
     "hard_sigmoid",
@@ -50,7 +53,10 @@ __all__ = [
     "local_response_norm",
     "log_sigmoid",
     "log_softmax",
+    "lp_pool",
     "max_pool",
+    "max_pool_with_indices",
+    "max_unpool",
     "mish",
     "models",
     "prelu",
@@ -66,6 +72,7 @@ __all__ = [
     "softplus",
     "softsign",
     "squared_error",
+    "stochastic_depth",
     "tanh",
     "training",
     "use_rules",

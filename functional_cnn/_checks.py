@@ -65,12 +65,13 @@ def vector(
     return parameter(function, name, value, (length,), what, first_name, first)
 
 
-def spatial(function: str, x: jax.Array) -> int:
-    """The number of spatial dimensions of ``x``, (N, *spatial, C)."""
+def spatial(function: str, x: jax.Array, name: str = "x") -> int:
+    """The number of spatial dimensions of an array (N, *spatial, C)."""
     rank = x.ndim - 2
     if rank not in (1, 2, 3):
         raise ValueError(
-            f"{function}: x must have shape (N, *spatial, C) with 1, 2 or 3 spatial dimensions, got shape {x.shape}"
+            f"{function}: {name} must have shape (N, *spatial, C) with 1, 2 or 3 spatial dimensions, "
+            f"got shape {x.shape}"
         )
     return rank
 

@@ -1,4 +1,4 @@
-"""Average pooling, over windows and over all pixels."""
+"""Average pooling, over windows and over all pixels, and its generalisation, Lp pooling."""
 
 import functools
 import math
@@ -22,6 +22,11 @@ class AvgPoolSpec(NamedTuple):
     explicit: Pads  # the padding that was asked for; ceil_mode may widen the window's
     count_include_pad: bool
     divisor_override: int | None
+
+
+class LpPoolSpec(NamedTuple):
+    mean: AvgPoolSpec
+    p: float
 
 
 class GlobalPoolSpec(NamedTuple):
@@ -151,6 +156,96 @@ def _avg_bwd(spec, _, dy):
 
 
 define(Rule("avg_pool", _avg_reference, _avg_fwd, _avg_bwd))
+
+
+def lp_pool(
+    x: jax.Array,
+    window: int | tuple[int, ...],
+    *,
+    p: float,
+    stride: int | tuple[int, ...] | None = None,
+    padding: Any = "VALID",
+    dilation: int | tuple[int, ...] = 1,
+    ceil_mode: bool = False,
+) -> jax.Array:
+    """The p-norm of each window, per channel.
+
+    y[n, o, c] = (sum over taps t of |x[n, s o + d t - lo, c]|^p)^(1 / p)
+
+    Args:
+      x: (N, *spatial, C), floating; 1, 2 or 3 spatial dimensions.
+      window: the window's size, an int or one for each spatial axis.
+      p: the norm, positive; 1 sums absolute values, 2 is the Euclidean norm. PyTorch's ``norm_type``, which
+        has no absolute value and so agrees where x is not negative or p is even.
+      stride: s; None means the window's size.
+      padding: "VALID", "SAME", an int, or an int or a (lo, hi) pair for each spatial axis; at most half
+        the dilated window. It adds nothing to a sum.
+      dilation: d, the distance of neighbouring taps.
+      ceil_mode: also pool the windows that reach over the end, if they start before it. As in PyTorch their
+        sum is scaled up by the window's taps to those that do not lie beyond the padding.
+
+    Returns:
+      (N, *output, C) of x's dtype. float16 and bfloat16 accumulate in float32. Where a norm is zero its
+      gradient is zero.
+
+    Raises:
+      ValueError: a number does not fit, a window holds no pixel, or the output would be empty.
+      TypeError: x is not floating, or an option has another type.
+
+    Example:
+      >>> import jax.numpy as jnp, functional_cnn as fcnn
+      >>> print(fcnn.lp_pool(jnp.array([3.0, -4.0, 0.0, 5.0]).reshape(1, 4, 1), 2, p=2).ravel())
+      [5. 5.]
+
+    Reference: P. Sermanet, S. Chintala and Y. LeCun, "Convolutional neural networks applied to house numbers
+    digit classification", arXiv:1204.3968, section 2.2.
+    """
+    function = "lp_pool"
+    x = _checks.floating(function, "x", x)
+    p = _checks.number(function, "p", p)
+    if p <= 0:
+        raise ValueError(f"{function}: p must be positive, got {p}")
+    geometry, explicit = _window.resolve_pool(function, x, window, stride, padding, dilation, ceil_mode)
+    mean = AvgPoolSpec(geometry, x.shape[1:-1], explicit, count_include_pad=True, divisor_override=None)
+    return apply(function, LpPoolSpec(mean, p), x)
+
+
+# Lp pooling, derived.    A average pooling, K the window's taps
+#   forward   y  = (K A |x|^p)^(1/p)
+#   dx        dx = sign(x) |x|^(p-1) A^T (K dy y^(1-p)),    nothing from windows where y = 0
+#             since dy/d(y^p) = y^(1-p) / p and d|x|^p/dx = p sign(x) |x|^(p-1)
+# Residuals: x and y.
+# Reference: the same map of the reference of average pooling.
+
+
+def _power(x: jax.Array, p: float) -> jax.Array:
+    """|x|^p, with the slope 0 at zero."""
+    nonzero = x != 0
+    return jnp.where(nonzero, jnp.where(nonzero, jnp.abs(x), 1) ** p, 0)
+
+
+def _lp_reference(spec, x):
+    (wide,) = widened(x)
+    total = _avg_reference(spec.mean, _power(wide, spec.p)) * math.prod(spec.mean.window.size)
+    return _power(total, 1 / spec.p).astype(x.dtype)
+
+
+def _lp_fwd(spec, x):
+    (wide,) = widened(x)
+    mean, _ = _avg_fwd(spec.mean, _power(wide, spec.p))
+    y = _power(mean * math.prod(spec.mean.window.size), 1 / spec.p)
+    return y.astype(x.dtype), (x, y)
+
+
+def _lp_bwd(spec, residuals, dy):
+    x, y = residuals
+    wide, dy = widened(x, dy)
+    share = dy * _power(y, 1 - spec.p) * math.prod(spec.mean.window.size)
+    (dx,) = _avg_bwd(spec.mean, None, share)
+    return ((jnp.sign(wide) * _power(wide, spec.p - 1) * dx).astype(x.dtype),)
+
+
+define(Rule("lp_pool", _lp_reference, _lp_fwd, _lp_bwd))
 
 
 def global_avg_pool(x: jax.Array) -> jax.Array:

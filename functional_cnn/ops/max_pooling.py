@@ -1,11 +1,13 @@
-"""Max pooling."""
+"""Max pooling, over windows, with or without the places of the maxima, and over all pixels."""
 
 import itertools
+import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from functional_cnn import _checks, _window
 from functional_cnn._numerics import widened
@@ -15,6 +17,10 @@ from functional_cnn.rule import Rule, apply, define
 
 class MaxPoolSpec(NamedTuple):
     window: Window
+    inputs: Sizes
+
+
+class GlobalPoolSpec(NamedTuple):
     inputs: Sizes
 
 
@@ -60,6 +66,50 @@ def max_pool(
     return apply("max_pool", MaxPoolSpec(geometry, x.shape[1:-1]), x)
 
 
+def max_pool_with_indices(
+    x: jax.Array,
+    window: int | tuple[int, ...],
+    *,
+    stride: int | tuple[int, ...] | None = None,
+    padding: Any = "VALID",
+    dilation: int | tuple[int, ...] = 1,
+    ceil_mode: bool = False,
+) -> tuple[jax.Array, jax.Array]:
+    """The maximum of each window and where it is: what ``max_unpool`` takes. PyTorch's ``return_indices=True``.
+
+    y[n, p, c] = x[n, q, c] at the pixel q of the first maximum of the window of p; indices[n, p, c] = q,
+    counted in row-major order over the image without its padding.
+
+    Args:
+      x: (N, *spatial, C), floating; 1, 2 or 3 spatial dimensions.
+      window: as in ``max_pool``, and so the other options.
+      stride: s; None means the window's size.
+      padding: "VALID", "SAME", an int, or an int or a (lo, hi) pair for each spatial axis.
+      dilation: d, the distance of neighbouring taps.
+      ceil_mode: also pool the windows that reach over the end, if they start before it.
+
+    Returns:
+      ``(y, indices)``, both (N, *output, C); y of x's dtype, indices int32.
+
+    Raises:
+      ValueError: a number does not fit, a window holds no pixel, or the output would be empty.
+      TypeError: x is not floating, or an option has another type.
+
+    Example:
+      >>> import jax.numpy as jnp, functional_cnn as fcnn
+      >>> y, indices = fcnn.max_pool_with_indices(jnp.array([3.0, 1.0, 2.0, 5.0]).reshape(1, 4, 1), 2)
+      >>> print(y.ravel(), indices.ravel())
+      [3. 5.] [0 3]
+
+    Reference: M. Zeiler and R. Fergus, "Visualizing and understanding convolutional networks",
+    arXiv:1311.2901, section 2.1, where the indices are called switches.
+    """
+    function = "max_pool_with_indices"
+    x = _checks.floating(function, "x", x)
+    geometry, _ = _window.resolve_pool(function, x, window, stride, padding, dilation, ceil_mode)
+    return apply(function, MaxPoolSpec(geometry, x.shape[1:-1]), x)
+
+
 # Max pooling, derived.    p output pixel, t tap, i[p] the tap of the first maximum
 #   forward   y[n,p,c]  = max_t x[n, s p + d t - lo, c]
 #   dx        dx[n,q,c] = sum_{p,t : s p + d t - lo = q} dy[n,p,c] [i[n,p,c] = t]
@@ -68,10 +118,25 @@ def max_pool(
 # Formulation: a running maximum over the taps' strided views, one fused loop; backward each input pixel
 # sums over the taps that read it. A large window is pooled one axis after the other, the last first,
 # which finds the same first maximum with the sum instead of the product of the window's sizes in taps.
+# Indices are the pixels' numbers, carried along from tap to maximum; they have no gradient.
 # Reference: the windows laid out along an axis of their own, then the first entry equal to the maximum.
 
 
 def _reference(spec, x):
+    windows, first = _windows_and_first(spec, x)
+    return jnp.sum(jnp.where(first, windows, 0), axis=-2)
+
+
+def _reference_with_indices(spec, x):
+    windows, first = _windows_and_first(spec, x)
+    numbers = np.arange(math.prod(spec.inputs), dtype=np.int32).reshape(1, *spec.inputs, 1)
+    numbers = _laid_out(spec.window, jnp.pad(numbers, ((0, 0), *spec.window.padding, (0, 0))))
+    indices = jnp.sum(jnp.where(first, numbers, 0), axis=-2, dtype=np.int32)
+    return jnp.sum(jnp.where(first, windows, 0), axis=-2), indices
+
+
+def _windows_and_first(spec, x):
+    """The windows, (N, *output, taps, C), and whether a tap is the first maximum of its window."""
     windows = _laid_out(
         spec.window, jnp.pad(x, ((0, 0), *spec.window.padding, (0, 0)), constant_values=-jnp.inf)
     )
@@ -79,8 +144,7 @@ def _reference(spec, x):
     largest = jnp.max(windows, axis=-2, keepdims=True)
     is_largest = real & ((windows == largest) | (jnp.isnan(windows) & jnp.isnan(largest)))
     taps = np.arange(real.shape[-2])[:, None]
-    first = taps == jnp.argmax(is_largest, axis=-2, keepdims=True)
-    return jnp.sum(jnp.where(first, windows, 0), axis=-2)
+    return windows, taps == jnp.argmax(is_largest, axis=-2, keepdims=True)
 
 
 def _laid_out(window: Window, padded: Any) -> jax.Array:
@@ -139,3 +203,91 @@ def _share(number, index, dy):
 
 
 define(Rule("max_pool", _reference, _fwd, _bwd))
+
+
+def _fwd_with_indices(spec, x):
+    y, taps = _fwd(spec, x)
+    numbers = jnp.arange(math.prod(spec.inputs), dtype=np.int32).reshape(1, *spec.inputs, 1)
+    for (stage, inputs), tap in zip(_window.stages(spec.window, spec.inputs), taps, strict=True):
+        numbers = _chosen(stage, inputs, numbers, tap)
+    return (y, numbers), taps
+
+
+def _chosen(stage: Window, inputs: Sizes, values: jax.Array, tap: jax.Array) -> jax.Array:
+    """What the chosen tap of each window reads."""
+    outputs = stage.output_sizes(inputs)
+    padded = _window.pad_spatial(values, stage.padding)
+    chosen = jnp.zeros_like(tap, values.dtype)
+    for number, place in enumerate(_window.taps(stage)):
+        chosen = jnp.where(tap == number, _window.tap_view(padded, place, stage, outputs), chosen)
+    return chosen
+
+
+def _bwd_with_indices(spec, taps, cotangents):
+    return _bwd(spec, taps, cotangents[0])
+
+
+define(Rule("max_pool_with_indices", _reference_with_indices, _fwd_with_indices, _bwd_with_indices))
+
+
+def global_max_pool(x: jax.Array) -> jax.Array:
+    """The maximum over all pixels, per channel: y[n, c] = max over pixels q of x[n, q, c].
+
+    Args:
+      x: (N, *spatial, C), floating; 1, 2 or 3 spatial dimensions.
+
+    Returns:
+      (N, C) of x's dtype. NaN propagates. The gradient goes to the first maximum in row-major order.
+
+    Raises:
+      ValueError: x has another number of dimensions, or no pixel.
+      TypeError: x is not floating.
+
+    Example:
+      >>> import jax.numpy as jnp, functional_cnn as fcnn
+      >>> print(fcnn.global_max_pool(jnp.array([[3.0, 1.0], [2.0, 5.0]]).reshape(1, 2, 2, 1)))
+      [[5.]]
+
+    Reference: M. Oquab et al., "Is object localization for free?", CVPR 2015, section 3.
+    """
+    x = _checks.floating("global_max_pool", "x", x)
+    _checks.spatial("global_max_pool", x)
+    if 0 in x.shape[1:-1]:
+        raise ValueError(f"global_max_pool: x must have at least one pixel, got shape {x.shape}")
+    return apply("global_max_pool", GlobalPoolSpec(x.shape[1:-1]), x)
+
+
+# Global max pooling, derived.    i the number of the first maximum
+#   forward   y[n,c]    = max_q x[n,q,c]
+#   dx        dx[n,q,c] = dy[n,c] [q = i[n,c]]
+# Residuals: i, one number per example and channel.
+# Reference: the entry at the arg max, taken by a gather.
+
+
+def _rows(spec, x):
+    return x.reshape(x.shape[0], math.prod(spec.inputs), x.shape[-1])
+
+
+def _global_reference(spec, x):
+    rows = _rows(spec, x)
+    return jnp.take_along_axis(rows, jnp.argmax(rows, axis=1, keepdims=True), axis=1)[:, 0]
+
+
+def _is_first(spec, first):
+    """Whether a pixel is the first maximum, (N, pixels, C)."""
+    return jnp.arange(math.prod(spec.inputs), dtype=first.dtype)[:, None] == first[:, None]
+
+
+def _global_fwd(spec, x):
+    rows = _rows(spec, x)
+    first = lax.argmax(rows, 1, np.int32)
+    # Selected rather than reduced: the slope of a maximum would be shared by ties.
+    return jnp.sum(jnp.where(_is_first(spec, first), rows, 0), axis=1), first
+
+
+def _global_bwd(spec, first, dy):
+    dx = jnp.where(_is_first(spec, first), dy[:, None], 0)
+    return (dx.reshape(dy.shape[0], *spec.inputs, dy.shape[-1]),)
+
+
+define(Rule("global_max_pool", _global_reference, _global_fwd, _global_bwd))

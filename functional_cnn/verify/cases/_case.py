@@ -65,6 +65,17 @@ def integers(high: int, *shape: int) -> Draw:
     return lambda rng: rng.integers(0, high, shape).astype(np.int32)
 
 
+def places(high: int, *shape: int) -> Draw:
+    """Different integers below ``high`` along the axes between the first and the last: pixels, named once."""
+
+    def draw(rng):
+        batch, channels, count = shape[0], shape[-1], int(np.prod(shape[1:-1]))
+        chosen = rng.permuted(np.tile(np.arange(high), (batch, channels, 1)), axis=-1)[..., :count]
+        return np.swapaxes(chosen, 1, 2).reshape(shape).astype(np.int32)
+
+    return draw
+
+
 def distribution(*shape: int) -> Draw:
     return lambda rng: rng.dirichlet(np.ones(shape[-1]), shape[:-1])
 
