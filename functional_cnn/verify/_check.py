@@ -13,12 +13,13 @@ from functional_cnn.verify._differences import (
     why_no_sums,
 )
 from functional_cnn.verify._first_order import (
+    everything_of,
     require_adjoint,
     require_linear,
     require_same_cotangents,
     require_same_results,
 )
-from functional_cnn.verify._problem import Arrays, floating_results, pose, random_like
+from functional_cnn.verify._problem import Arrays, floating_results, is_floating, pose, random_like
 from functional_cnn.verify._transformations import require_second_derivatives, require_transformable
 
 CHECKS = (
@@ -123,25 +124,33 @@ def check_vjp(
         raise ValueError(f"check_vjp: cotangents must be at least 1, got {cotangents}")
     problem = pose(fun, args, argnums)
     tolerance = Tolerance(rtol, atol)
-    require_same_results(problem, fun, reference, tolerance)
-    ours, theirs = (floating_results(problem.flat(f)) for f in (fun, reference))
+    all_results, all_expected = problem.flat(fun), problem.flat(reference)
+    ours, theirs = floating_results(all_results), floating_results(all_expected)
     rng = np.random.default_rng(seed)
     shapes = jax.eval_shape(theirs, *problem.point)
     if not shapes:
         raise TypeError("check_vjp: fun must return at least one floating array to differentiate")
     dys = [random_like(shapes, rng) for _ in range(cotangents)]
+    v = random_like(problem.point, rng)
+    expected_of = everything_of(all_expected, theirs)
+    expected = [expected_of(problem.point, dy, v) for dy in dys]
+    results, _, pushed = expected[0]
+    compiled = jax.jit(all_results)
+    require_same_results(problem, compiled(*problem.point), results, tolerance)
 
-    gradient, error = require_same_cotangents(problem, ours, theirs, dys, tolerance)
+    results = tuple(leaf for leaf in results if is_floating(leaf))
+    cotangents_of_reference = [pulled for _, pulled, _ in expected]
+    gradient, error = require_same_cotangents(problem, ours, results, cotangents_of_reference, dys, tolerance)
     skipped, order = {}, None
     reason = why_no_sums(problem, gradient)
     if reason is None:
         require_linear(problem, ours, gradient, dys[0], rng, tolerance)
-        require_adjoint(problem, theirs, gradient, dys[0], rng)
+        require_adjoint(problem, gradient, dys[0], v, pushed)
     else:
         skipped |= dict.fromkeys(("linearity", "adjoint"), reason)
     reason = reason if smooth else "the point is not smooth"
     if reason is None:
-        value = jax.jit(ours)
+        value = floating_results(compiled)
         require_central_differences(problem, value, dys[0], gradient, rng)
         order = require_taylor_order(problem, value, dys[0], gradient, rng)
     else:
@@ -163,5 +172,8 @@ def check_vjp(
 
 def residual_bytes(flat: Callable[..., Arrays], point: Arrays) -> int:
     """The bytes of the arrays that a function's pullback holds, its arguments among them."""
-    _, pull = jax.vjp(flat, *point)
-    return sum(leaf.nbytes for leaf in jax.tree.leaves(pull) if isinstance(leaf, jax.Array))
+
+    def held(*point):
+        return [leaf for leaf in jax.tree.leaves(jax.vjp(flat, *point)[1]) if isinstance(leaf, jax.Array)]
+
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.eval_shape(held, *point))

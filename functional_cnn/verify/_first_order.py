@@ -22,11 +22,7 @@ from functional_cnn.verify._problem import (
 Flat = Callable[..., Arrays]
 
 
-def require_same_results(
-    problem: Problem, fun: Callable[..., Any], reference: Callable[..., Any], tolerance: Tolerance
-) -> None:
-    got = jax.jit(problem.flat(fun))(*problem.point)
-    expected = jax.jit(problem.flat(reference))(*problem.point)
+def require_same_results(problem: Problem, got: Arrays, expected: Arrays, tolerance: Tolerance) -> None:
     if len(got) != len(expected):
         raise AssertionError(f"check_vjp: fun returns {len(got)} arrays, the reference {len(expected)}")
     require_same_value("result", problem, got, expected, tolerance)
@@ -41,16 +37,32 @@ def require_same_value(
         require_equal(f"{what} {number}", ours, theirs, tolerance, scale)
 
 
+def everything_of(flat: Flat, floating: Flat) -> Callable[[Arrays, Arrays, Arrays], tuple[Arrays, ...]]:
+    """(point, dy, v) -> f(x), vjp(dy) and J v of the reference, with J v from the transpose of its pullback.
+
+    One function, since a compilation takes longer than what is computed here.
+    """
+
+    def everything(point, dy, v):
+        _, transpose = jax.vjp(lambda u: pullback(floating)(point, u), dy)
+        return flat(*point), pullback(floating)(point, dy), transpose(v)[0]
+
+    return jax.jit(everything)
+
+
 def require_same_cotangents(
-    problem: Problem, fun: Flat, reference: Flat, dys: Sequence[Arrays], tolerance: Tolerance
+    problem: Problem,
+    fun: Flat,
+    expected_results: Arrays,
+    expected_cotangents: Sequence[Arrays],
+    dys: Sequence[Arrays],
+    tolerance: Tolerance,
 ) -> tuple[Arrays, float]:
     """Compares for each dy; returns the cotangents for the first and the largest relative error of all."""
-    expected_for = jax.jit(value_and_pullback(reference))
     error, first = 0.0, None
-    for dy in dys:
+    for dy, expected in zip(dys, expected_cotangents, strict=True):
         value, got = raised_as_failure("the backward pass", value_and_pullback(fun), problem.point, dy)
-        expected_value, expected = expected_for(problem.point, dy)
-        require_same_value("under differentiation, result", problem, value, expected_value, tolerance)
+        require_same_value("under differentiation, result", problem, value, expected_results, tolerance)
         error = max(error, require_same(problem, "cotangent of {}", got, expected, tolerance, dy))
         first = first or got
     assert first is not None
@@ -98,17 +110,9 @@ def _combination(a: Arrays, b: Arrays) -> Arrays:
     return tuple(jnp.asarray(np.asarray(2 * np.asarray(x) - np.asarray(y), x.dtype)) for x, y in pairs)
 
 
-def require_adjoint(
-    problem: Problem, reference: Flat, gradient: Arrays, dy: Arrays, rng: np.random.Generator
-) -> None:
-    """<dy, J v> = <vjp(dy), v>, with J v from the transpose of the reference's pullback."""
-
-    def push(point, v):
-        _, transpose = jax.vjp(lambda u: pullback(reference)(point, u), dy)
-        return transpose(v)[0]
-
-    v = random_like(problem.point, rng)
-    pushed, pulled = inner(dy, jax.jit(push)(problem.point, v)), inner(gradient, v)
+def require_adjoint(problem: Problem, gradient: Arrays, dy: Arrays, v: Arrays, pushed_v: Arrays) -> None:
+    """<dy, J v> = <vjp(dy), v>"""
+    pushed, pulled = inner(dy, pushed_v), inner(gradient, v)
     eps = max(float(jnp.finfo(a.dtype).eps) for a in (*problem.point, *dy))
     rounding = eps * np.sqrt(inner(dy, dy) * inner(v, v))
     allowed = 1e3 * eps * (abs(pushed) + product_norm(gradient, v)) + rounding

@@ -20,10 +20,10 @@ def max_pool(add: Add) -> None:
         padding=((1, 0), (0, 1)),
     )
     pool("same, rest left over", distinct(1, 8, 7, 2), 3, padding="SAME")
-    pool("1D", distinct(2, 9, 3), 3, stride=2)
+    pool("1D", distinct(2, 9, 3), 3, stride=2, dilation=2)
     pool("3D", distinct(1, 4, 5, 4, 2), 2, stride=(1, 2, 2))
     pool("5x5, one axis after the other", distinct(1, 7, 8, 2), 5, stride=2, padding=2, sharp=True)
-    pool("dilated", distinct(1, 9, 8, 2), 3, stride=2, dilation=2, padding=2)
+    pool("dilated", distinct(1, 9, 8, 2), 3, stride=2, dilation=(2, 1), padding=(2, 1))
     pool("ceil mode", distinct(1, 8, 7, 2), 3, stride=2, padding=1, ceil_mode=True)
     pool("stride larger than window", distinct(1, 9, 9, 2), 2, stride=4)
     pool("1x1", distinct(1, 3, 4, 2), 1)
@@ -46,7 +46,7 @@ def avg_pool(add: Add) -> None:
     pool("1D", (2, 9, 3), 3, stride=2)
     pool("3D", (1, 4, 5, 4, 2), 2, stride=(1, 2, 2))
     pool("5x5, one axis after the other", (1, 7, 8, 2), 5, stride=2, padding=2, sharp=True)
-    pool("dilated", (1, 9, 8, 2), 3, stride=2, dilation=2, padding=2)
+    pool("dilated", (1, 9, 8, 2), 3, stride=2, dilation=(2, 1), padding=(2, 1))
     pool("ceil mode", (1, 8, 7, 2), 3, stride=2, padding=1, ceil_mode=True)
     pool("ceil mode, padding not counted", (1, 8, 8, 2), 3, stride=2, ceil_mode=True, count_include_pad=False)
     pool("divisor given", (1, 6, 6, 2), 2, divisor_override=3)
@@ -94,7 +94,7 @@ def max_unpool(add: Add) -> None:
     unpool("pixels named twice", (2, 3, 3, 2), 3, indices=integers(9, 2, 3, 3, 2))
     unpool("batch 1, one pixel", (1, 1, 1, 2), 1)
     unpool("empty batch", (0, 2, 2, 3), 4)
-    unpool("more than 8192 elements", (1, 8, 8, 9), 31)
+    unpool("more than 8192 elements", (1, 30, 31, 9), 31)
 
 
 def lp_pool(add: Add) -> None:
