@@ -172,10 +172,17 @@ def key(function: str, value: Any) -> jax.Array:
 
 
 def axis_name(function: str, value: Any) -> str | tuple[str, ...] | None:
-    """The name of a mapped axis, or a tuple of names."""
+    """The name of a mapped axis around the call, or a tuple of names."""
     entries = value if isinstance(value, tuple | list) else (value,)
     if value is not None and not all(isinstance(entry, str) for entry in entries):
         raise TypeError(f"{function}: axis_name must be a str or a tuple of str, got {_described(value)}")
+    for entry in () if value is None else entries:
+        try:
+            jax.lax.axis_size(entry)
+        except NameError:
+            raise ValueError(
+                f"{function}: axis_name must name a mapped axis around the call, got {entry!r}"
+            ) from None
     return tuple(value) if isinstance(value, list) else value
 
 

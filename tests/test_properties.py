@@ -1,12 +1,16 @@
 """Properties over random geometry: every valid call works and is proved, every other call says why."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import functional_cnn as fcnn
+from functional_cnn.verify.cases import CASES
 
 # Each example compiles anew, so there are few, and the same ones in every run.
 quick = settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -119,27 +123,115 @@ def test_softmax_axes(shape, data):
     assert_proved(lambda x: fcnn.log_softmax(x, signed), x)
 
 
-arguments = st.one_of(
+@settings(quick, max_examples=12)
+@given(geometry(largest_pad=2), st.integers(0, 2), st.booleans(), st.booleans())
+def test_max_pool_with_indices_and_unpool(geometry, batch, ceil_mode, tied):
+    rng = np.random.default_rng(6)
+    shape = (batch, *geometry["inputs"], 2)
+    x = rng.integers(0, 3, shape) if tied else rng.permutation(int(np.prod(shape))).reshape(shape)
+    x, options = jnp.asarray(x, jnp.float64), geometry["options"] | {"ceil_mode": ceil_mode}
+
+    def pool(x):
+        return fcnn.max_pool_with_indices(x, geometry["window"], **options)
+
+    assert_proved(lambda x: pool(x)[0], x)
+    try:
+        y, indices = pool(x)
+    except ValueError:
+        return
+    np.testing.assert_array_equal(y, fcnn.max_pool(x, geometry["window"], **options))
+    flat = np.asarray(x).reshape(batch, int(np.prod(geometry["inputs"])), 2)
+    for n, c in np.ndindex(batch, 2):
+        np.testing.assert_array_equal(flat[n, indices[n, ..., c], c], y[n, ..., c])
+    assert_proved(lambda y: fcnn.max_unpool(y, indices, geometry["inputs"]), y)
+    back = fcnn.max_unpool(y, indices, geometry["inputs"])
+    np.testing.assert_array_equal(back[back != 0], x[back != 0])
+
+
+@settings(quick, max_examples=12)
+@given(geometry(largest_pad=2), st.integers(0, 2), st.booleans(), st.sampled_from([1, 2, 3, 2.5]))
+def test_lp_pool(geometry, batch, ceil_mode, p):
+    x = jnp.asarray(np.random.default_rng(7).standard_normal((batch, *geometry["inputs"], 2)))
+    options = geometry["options"] | {"ceil_mode": ceil_mode, "p": p}
+    assert_proved(lambda x: fcnn.lp_pool(x, geometry["window"], **options), x)
+
+
+@settings(quick, max_examples=12)
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=5), st.data())
+def test_norms_over_axes(shape, data):
+    rng = np.random.default_rng(8)
+    axes = data.draw(st.lists(st.integers(-len(shape), len(shape) - 1), min_size=1))
+    x = jnp.asarray(rng.standard_normal(shape))
+    seen = tuple(shape[axis] for axis in sorted({axis % len(shape) for axis in axes}))
+    scale, bias = (jnp.asarray(rng.standard_normal(seen)) for _ in range(2))
+    if len({axis % len(shape) for axis in axes}) < len(axes):
+        with pytest.raises(ValueError, match="axis names an axis twice"):
+            fcnn.layer_norm(x, scale, bias, axis=tuple(axes))
+        return
+    options = {"axis": tuple(axes), "eps": 1e-2}
+    assert_proved(lambda *args: fcnn.layer_norm(*args, **options), x, scale, bias)
+    assert_proved(lambda *args: fcnn.rms_norm(*args, **options), x, scale)
+
+
+@settings(quick, max_examples=12)
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=4), st.integers(1, 3), st.integers(1, 3))
+def test_norms_over_pixels(shape, groups, per_group):
+    rng = np.random.default_rng(9)
+    channels = groups * per_group
+    x, scale, bias = (jnp.asarray(rng.standard_normal(s)) for s in ((*shape, channels), channels, channels))
+    assert_proved(lambda *args: fcnn.group_norm(*args, groups=groups, eps=1e-2), x, scale, bias)
+    if len(shape) > 1:
+        assert_proved(lambda *args: fcnn.instance_norm(*args, eps=1e-2), x, scale, bias)
+
+
+ELEMENTWISE = sorted({case.op for case in CASES} & set(vars(jax.nn)) | {"mish", "softplus", "hard_silu"})
+
+
+@settings(quick, max_examples=20)
+@given(st.sampled_from(ELEMENTWISE), st.lists(st.floats(-750, 750), min_size=2, max_size=6))
+def test_activations_of_any_number(name, numbers):
+    numbers = numbers[: len(numbers) // 2 * 2]  # glu takes an even number
+    assert_proved(getattr(fcnn, name), jnp.asarray(numbers, jnp.float64))
+
+
+junk = st.one_of(
     st.none(),
     st.integers(-3, 9),
     st.floats(),
     st.text(max_size=3),
     st.lists(st.integers(-1, 4), max_size=4),
+    st.tuples(st.tuples(st.integers(-1, 2), st.integers(0, 2)), st.tuples(st.integers(0, 2))),
     st.booleans(),
 )
 
 
-@settings(quick, max_examples=100)
-@given(arguments, arguments, arguments, arguments)
-def test_any_option_works_or_is_refused_by_name(stride, padding, dilation, window):
-    x = jnp.ones((1, 5, 5, 2))
-    for name, call in {
-        "conv": lambda: fcnn.conv(
-            x, jnp.ones((2, 2, 2, 1)), stride=stride, padding=padding, dilation=dilation
-        ),
-        "max_pool": lambda: fcnn.max_pool(x, window, stride=stride, padding=padding, dilation=dilation),
-    }.items():
-        try:
-            jax.eval_shape(call)
-        except (ValueError, TypeError) as error:
-            assert str(error).startswith(f"{name}: "), error
+def assert_works_or_is_refused_by_name(case, call):
+    try:
+        jax.eval_shape(call)
+    except (ValueError, TypeError) as error:
+        assert str(error).startswith(f"{case.op}: "), error
+
+
+@settings(quick, max_examples=400)
+@given(st.sampled_from(CASES), junk, st.data())
+def test_any_option_works_or_is_refused_by_name(case, value, data):
+    """A call of the table with one option exchanged for anything."""
+    function = getattr(fcnn, case.op)
+    static = list(inspect.signature(function).parameters)[len(case.draws) :]
+    if static:
+        options = case.options | {data.draw(st.sampled_from(static)): value}
+        args = case.arguments(np.float64)
+        assert_works_or_is_refused_by_name(case, lambda: function(*args, **options))
+
+
+shapes = st.lists(st.integers(0, 3), max_size=5).map(tuple)
+dtypes = st.sampled_from([np.float64, np.float32, np.int32, np.bool_, np.complex128])
+
+
+@settings(quick, max_examples=400)
+@given(st.sampled_from(CASES), st.one_of(junk, st.builds(np.ones, shapes, dtypes)), st.data())
+def test_any_argument_works_or_is_refused_by_name(case, value, data):
+    """A call of the table with one argument exchanged for anything."""
+    args = list(case.arguments(np.float64))
+    args[data.draw(st.integers(0, len(args) - 1))] = value
+    assert_works_or_is_refused_by_name(case, lambda: case.fun(*args))

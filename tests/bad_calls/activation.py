@@ -1,8 +1,9 @@
 """Activations: function, positional arguments, options, error, what the text must hold."""
 
+import jax.numpy as jnp
 import numpy as np
 
-from bad_calls._arguments import INTS, X
+from bad_calls._arguments import HALF, INTS, V, X
 
 BAD = [
     ("relu", (np.array(["a"]),), {}, TypeError, "x must be an array, got an array of dtype <U1"),
@@ -18,4 +19,46 @@ BAD = [
     ("softmax", (INTS,), {}, TypeError, "x must be a floating array"),
     ("log_softmax", (X,), {"axis": 1.0}, TypeError, "axis must be an int"),
     ("log_softmax", (X,), {"axis": -5}, ValueError, "axis must be at least -4"),
+    ("log_sigmoid", (INTS,), {}, TypeError, "x must be a floating array, got dtype int32"),
+    ("softplus", (INTS,), {}, TypeError, "x must be a floating array, got dtype int32"),
+    ("softsign", (INTS,), {}, TypeError, "x must be a floating array, got dtype int32"),
+    ("silu", (INTS,), {}, TypeError, "x must be a floating array, got dtype int32"),
+    ("mish", (INTS,), {}, TypeError, "x must be a floating array, got dtype int32"),
+    ("gelu", (INTS,), {}, TypeError, "x must be a floating array, got dtype int32"),
+    ("relu6", (INTS,), {}, TypeError, "x must be a floating array, got dtype int32"),
+    ("hard_tanh", (INTS,), {}, TypeError, "x must be a floating array, got dtype int32"),
+    ("hard_sigmoid", (INTS,), {}, TypeError, "x must be a floating array, got dtype int32"),
+    ("hard_silu", (INTS,), {}, TypeError, "x must be a floating array, got dtype int32"),
+    ("elu", (INTS,), {}, TypeError, "x must be a floating array, got dtype int32"),
+    ("celu", (INTS,), {}, TypeError, "x must be a floating array, got dtype int32"),
+    ("selu", (INTS,), {}, TypeError, "x must be a floating array, got dtype int32"),
+    ("glu", (INTS,), {}, TypeError, "x must be a floating array, got dtype int32"),
+    ("silu", ([1.0, 2.0],), {}, TypeError, "x must be an array, got list"),
+    ("mish", (X.astype(complex),), {}, TypeError, "x must be a floating array, got dtype complex128"),
+    ("gelu", (X,), {"approximate": "tanh"}, TypeError, "approximate must be True or False, got str 'tanh'"),
+    ("gelu", (X,), {"approximate": 1}, TypeError, "approximate must be True or False, got int 1"),
+    ("hard_tanh", (X, 1.0, -1.0), {}, ValueError, "max_val must be larger than min_val=1.0, got -1.0"),
+    ("hard_tanh", (X, 2.0, 2.0), {}, ValueError, "max_val must be larger than min_val=2.0"),
+    ("hard_tanh", (X,), {"min_val": float("-inf")}, ValueError, "min_val must be finite"),
+    ("hard_tanh", (X,), {"max_val": None}, TypeError, "max_val must be a Python number, got NoneType"),
+    ("elu", (X, V), {}, TypeError, "alpha must be a Python number, got an array"),
+    ("elu", (X,), {"alpha": float("nan")}, ValueError, "alpha must be finite"),
+    ("celu", (X, 0.0), {}, ValueError, "alpha must not be 0"),
+    ("celu", (X, "1"), {}, TypeError, "alpha must be a Python number, got str '1'"),
+    ("prelu", (INTS, V), {}, TypeError, "x must be a floating array"),
+    ("prelu", (X, V.astype(jnp.float32)), {}, TypeError, "slope has dtype float32, but x has float64"),
+    (
+        "prelu",
+        (X, jnp.ones(3)),
+        {},
+        ValueError,
+        "slope must have shape (), (1,) or (4,), one for each channel",
+    ),
+    ("prelu", (X, jnp.ones((1, 4))), {}, ValueError, "slope must have shape (), (1,) or (4,)"),
+    ("prelu", (HALF, V), {}, TypeError, "slope has dtype float64, but x has float16"),
+    ("prelu", (X, INTS[0, 0, 0]), {}, TypeError, "slope must be a floating array"),
+    ("glu", (X,), {"axis": 4}, ValueError, "axis is 4, but the array has 4 dimensions"),
+    ("glu", (X[..., :3],), {}, ValueError, "x must have an even length along axis 3, got shape (2, 6, 6, 3)"),
+    ("glu", (X,), {"axis": (1, 2)}, TypeError, "axis must be an int, got tuple (1, 2)"),
+    ("glu", (jnp.array(1.0),), {}, ValueError, "axis must be at least 0, got -1"),
 ]
