@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from functional_cnn import _checks, _window
 from functional_cnn._numerics import widened
@@ -279,8 +278,11 @@ def _is_first(spec, first):
 
 
 def _global_fwd(spec, x):
-    rows = _rows(spec, x)
-    first = lax.argmax(rows, 1, np.int32)
+    rows, pixels = _rows(spec, x), math.prod(spec.inputs)
+    is_largest = (rows == jnp.max(rows, axis=1, keepdims=True)) | jnp.isnan(rows)
+    # The least number of a maximum: on CPU two plain reductions take half the time of an arg max.
+    numbers = jnp.arange(pixels, dtype=np.int32)[:, None]
+    first = jnp.min(jnp.where(is_largest, numbers, pixels), axis=1, initial=pixels)
     # Selected rather than reduced: the slope of a maximum would be shared by ties.
     return jnp.sum(jnp.where(_is_first(spec, first), rows, 0), axis=1), first
 

@@ -1,5 +1,6 @@
 """Batch normalisation, in training and in inference."""
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from jax import lax
 
 from functional_cnn import _checks
 from functional_cnn._numerics import accumulator, like_primal, sum_leading, widened
+from functional_cnn.ops._statistics import mean_and_variance
 from functional_cnn.rule import Rule, apply, define
 
 
@@ -88,10 +90,7 @@ def _checked(function, x, scale, bias):
 # shards; what comes in for the returned statistics goes back through the transpose of pmean, which is not
 # the same where shard_map knows them to be equal on all shards.
 # Residuals: x, alive anyway as the convolution's output, and 3 C numbers for mean and var.
-# Statistics: a first mean m0, then E[d] and E[d^2] of d = x - m0 in one sweep. mean = m0 + E[d] mends the
-# rounding of a long float32 sum; var = E[d^2] - E[d]^2 is safe as E[d] is of the size of that rounding.
-# The mean's two parts are kept apart: x - m0 - E[d] is right to the last bits of x - mean where their sum,
-# rounded at an offset of 1e4, would not be.
+# Statistics: a first mean, then what is left of it and the variance in one sweep, as _statistics.py says.
 # Reference: the mean, then the mean square of what is left, as in the paper.
 
 
@@ -110,25 +109,20 @@ def _affine(h, scale, bias):
 
 def _reference(spec, x, scale, bias):
     wide, wide_scale, wide_bias = widened(x, scale, bias)
-    mean = _mean_over_shards(spec, jnp.mean(wide, _rows(x)))
+    mean = _mean(spec, wide)
     centered = wide - mean
-    var = _mean_over_shards(spec, jnp.mean(jnp.square(centered), _rows(x)))
+    var = _mean(spec, jnp.square(centered))
     y = _affine(centered / jnp.sqrt(var + spec.eps), wide_scale, wide_bias)
     return y.astype(x.dtype), mean, var
 
 
-def _statistics(spec, x):
-    """The mean, as a first value and the rest, and the variance."""
-    first = lax.stop_gradient(_mean_over_shards(spec, jnp.mean(x, _rows(x))))
-    d = x - first
-    rest, square = _mean_over_shards(spec, (jnp.mean(d, _rows(x)), jnp.mean(d * d, _rows(x))))
-    var = square - rest * rest
-    return first, rest, jnp.where(var < 0, 0, var)
+def _mean(spec, values):
+    return _mean_over_shards(spec, jax.tree.map(lambda v: jnp.mean(v, _rows(v)), values))
 
 
 def _fwd(spec, x, scale, bias):
     wide, wide_scale, wide_bias = widened(x, scale, bias)
-    first, rest, var = _statistics(spec, wide)
+    first, rest, var = mean_and_variance(wide, functools.partial(_mean, spec))
     y = _affine((wide - first - rest) * lax.rsqrt(var + spec.eps), wide_scale, wide_bias)
     return (y.astype(x.dtype), first + rest, var), (x, scale, bias, first, rest, var)
 

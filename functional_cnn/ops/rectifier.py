@@ -158,7 +158,7 @@ def _prelu_reference(spec, x, slope):
 
 
 def _prelu_fwd(spec, x, slope):
-    return x * jnp.where(x > 0, jnp.ones((), x.dtype), slope), (x, slope)
+    return jnp.where(x > 0, x, slope * x), (x, slope)
 
 
 def _prelu_bwd(spec, residuals, dy):

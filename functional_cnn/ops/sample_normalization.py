@@ -1,5 +1,6 @@
 """Normalisation of each example by itself: layer, group and instance normalisation."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -8,13 +9,14 @@ from jax import lax
 
 from functional_cnn import _checks
 from functional_cnn._numerics import like_primal, widened
+from functional_cnn.ops._statistics import mean_and_variance
 from functional_cnn.rule import Rule, apply, define
 
 
 class SampleNormSpec(NamedTuple):
-    channels: tuple[int, ...]  # what the last axis is seen as: (C,), or (groups, C / groups)
-    axes: tuple[int, ...]  # of x so seen: over which the statistics are taken
-    features: tuple[int, ...]  # of x so seen: which scale and bias have
+    axes: tuple[int, ...]  # over which the statistics are taken
+    groups: int | None  # of the channels, over which they are taken too; None where they are not
+    features: tuple[int, ...]  # the axes that scale and bias have
     eps: float
 
 
@@ -60,7 +62,7 @@ def layer_norm(
     if not axes:
         raise ValueError(f"{function}: axis must name at least one axis of x, got {axis!r}")
     scale, bias = _parameters(function, x, scale, bias, tuple(x.shape[a] for a in axes), "entry of the axes")
-    spec = SampleNormSpec(x.shape[-1:], axes, axes, _checks.not_negative(function, "eps", eps))
+    spec = SampleNormSpec(axes, None, axes, _checks.not_negative(function, "eps", eps))
     return apply(function, spec, x, scale, bias)
 
 
@@ -105,10 +107,8 @@ def group_norm(
     if channels % groups:
         raise ValueError(f"{function}: groups={groups} must divide the {channels} channels of x")
     scale, bias = _parameters(function, x, scale, bias, (channels,), "channel")
-    axes, features = (*range(1, x.ndim - 1), x.ndim), (x.ndim - 1, x.ndim)
-    eps = _checks.not_negative(function, "eps", eps)
-    spec = SampleNormSpec((groups, channels // groups), axes, features, eps)
-    return apply(function, spec, x, scale, bias)
+    pixels, eps = tuple(range(1, x.ndim - 1)), _checks.not_negative(function, "eps", eps)
+    return apply(function, SampleNormSpec(pixels, groups, (x.ndim - 1,), eps), x, scale, bias)
 
 
 def instance_norm(
@@ -150,7 +150,7 @@ def instance_norm(
         raise ValueError(f"{function}: x must have at least one spatial dimension, got shape {x.shape}")
     scale, bias = _parameters(function, x, scale, bias, x.shape[-1:], "channel")
     pixels, eps = tuple(range(1, x.ndim - 1)), _checks.not_negative(function, "eps", eps)
-    return apply(function, SampleNormSpec(x.shape[-1:], pixels, (x.ndim - 1,), eps), x, scale, bias)
+    return apply(function, SampleNormSpec(pixels, None, (x.ndim - 1,), eps), x, scale, bias)
 
 
 def _images(function, x):
@@ -175,21 +175,17 @@ def _parameters(function, x, scale, bias, shape, what):
 #   dx        dx = r (g - E[g] - h E[g h]),    g = scale dy
 #             since dh/dx = r ([same] - 1 / M - h h / M): the mean's and the variance's share in each value
 # Residuals: x, alive anyway, and three numbers for each mean.
-# Statistics: a first mean m0, then the mean e of d = x - m0, which mends the rounding of a long float32 sum;
-# var = E[(d - e)^2] cannot be negative. x - mean is d - e: m0 + e, rounded at an offset of 1e4, would lose e.
-# Reference: the mean, then the mean square of what is left, as in the papers.
+# Statistics: a first mean, then what is left of it and the variance in one sweep, as _statistics.py says.
+# Formulation: a group's mean is the mean of its channels' means over the pixels, so that only small arrays
+# are split into groups and every sweep over x runs along all channels.
+# Reference: the channels split into groups, the mean, then the mean square of what is left, as in the papers.
 
 
-def _seen(spec, x):
-    """x with its channels split into groups, if there are any."""
-    return x if len(spec.channels) == 1 else x.reshape(*x.shape[:-1], *spec.channels)
-
-
-def _across(spec, parameter, seen):
+def _across(spec, parameter, x):
     """A parameter's axes set beside those of x."""
     if parameter is None:
         return None
-    return parameter.reshape([n if a in spec.features else 1 for a, n in enumerate(seen.shape)])
+    return parameter.reshape([n if a in spec.features else 1 for a, n in enumerate(x.shape)])
 
 
 def _affine(h, scale, bias):
@@ -197,41 +193,48 @@ def _affine(h, scale, bias):
     return y if bias is None else y + bias
 
 
-def _mean(spec, values):
-    return jnp.mean(values, spec.axes, keepdims=True)
-
-
 def _reference(spec, x, scale, bias):
     wide, wide_scale, wide_bias = widened(x, scale, bias)
-    seen = _seen(spec, wide)
-    centered = seen - _mean(spec, seen)
-    h = centered / jnp.sqrt(_mean(spec, jnp.square(centered)) + spec.eps)
-    y = _affine(h, _across(spec, wide_scale, seen), _across(spec, wide_bias, seen))
-    return y.reshape(x.shape).astype(x.dtype)
+    seen, axes = wide, spec.axes
+    if spec.groups is not None:
+        seen = wide.reshape(*x.shape[:-1], spec.groups, x.shape[-1] // spec.groups)
+        axes = (*axes, seen.ndim - 1)
+    centered = seen - jnp.mean(seen, axes, keepdims=True)
+    h = centered / jnp.sqrt(jnp.mean(jnp.square(centered), axes, keepdims=True) + spec.eps)
+    y = _affine(h.reshape(x.shape), _across(spec, wide_scale, x), _across(spec, wide_bias, x))
+    return y.astype(x.dtype)
+
+
+def _mean(spec, values):
+    return jax.tree.map(lambda v: _over_groups(spec, jnp.mean(v, spec.axes, keepdims=True)), values)
+
+
+def _over_groups(spec, means):
+    if spec.groups is None:
+        return means
+    grouped = means.reshape(*means.shape[:-1], spec.groups, means.shape[-1] // spec.groups)
+    return jnp.broadcast_to(jnp.mean(grouped, -1, keepdims=True), grouped.shape).reshape(means.shape)
 
 
 def _fwd(spec, x, scale, bias):
     wide, wide_scale, wide_bias = widened(x, scale, bias)
-    seen = _seen(spec, wide)
-    first = lax.stop_gradient(_mean(spec, seen))
-    rest = _mean(spec, seen - first)
-    centered = seen - first - rest
-    r = lax.rsqrt(_mean(spec, centered * centered) + spec.eps)
-    y = _affine(centered * r, _across(spec, wide_scale, seen), _across(spec, wide_bias, seen))
-    return y.reshape(x.shape).astype(x.dtype), (x, scale, bias, first, rest, r)
+    first, rest, var = mean_and_variance(wide, functools.partial(_mean, spec))
+    r = lax.rsqrt(var + spec.eps)
+    y = _affine((wide - first - rest) * r, _across(spec, wide_scale, x), _across(spec, wide_bias, x))
+    return y.astype(x.dtype), (x, scale, bias, first, rest, r)
 
 
 def _bwd(spec, residuals, dy):
     x, scale, bias, first, rest, r = residuals
     wide, dy, wide_scale = widened(x, dy, scale)
-    seen, dy = _seen(spec, wide), _seen(spec, dy)
-    h = (seen - first - rest) * r
-    g = _affine(dy, _across(spec, wide_scale, seen), None)
-    dx = r * (g - _mean(spec, g) - h * _mean(spec, g * h))
-    shared = tuple(a for a in range(seen.ndim) if a not in spec.features)
-    dscale = None if scale is None else like_primal((dy * h).sum(shared).reshape(scale.shape), scale)
-    dbias = None if bias is None else like_primal(dy.sum(shared).reshape(bias.shape), bias)
-    return like_primal(dx.reshape(x.shape), x), dscale, dbias
+    h = (wide - first - rest) * r
+    g = _affine(dy, _across(spec, wide_scale, x), None)
+    mean_g, mean_gh = _mean(spec, (g, g * h))
+    dx = r * (g - mean_g - h * mean_gh)
+    shared = tuple(a for a in range(x.ndim) if a not in spec.features)
+    dscale = None if scale is None else like_primal((dy * h).sum(shared), scale)
+    dbias = None if bias is None else like_primal(dy.sum(shared), bias)
+    return like_primal(dx, x), dscale, dbias
 
 
 for _name in ("layer_norm", "group_norm", "instance_norm"):

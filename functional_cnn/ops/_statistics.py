@@ -1,0 +1,24 @@
+"""Mean and variance in float32 that survive a large offset."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+def mean_and_variance(x: jax.Array, mean: Callable[[Any], Any]) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The mean, as a first value and the rest, and the biased variance.
+
+    ``mean`` averages an array, or each of a pair of arrays, over what the statistics are taken; a pair in
+    one sweep. First m0 = mean(x), then E[d] and E[d^2] of d = x - m0. E[d] mends the rounding of m0, a long
+    float32 sum; var = E[d^2] - E[d]^2 is safe as E[d] is of the size of that rounding. The mean's two parts
+    stay apart: x - m0 - E[d] is right to the last bits of x - mean, where their sum, rounded at an offset of
+    1e4, would not be.
+    """
+    first = lax.stop_gradient(mean(x))
+    d = x - first
+    rest, square = mean((d, d * d))
+    var = square - rest * rest
+    return first, rest, jnp.where(var < 0, 0, var)
