@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import functional_cnn as fcnn
+from functional_cnn.verify.cases import CASES
 
 HALF = [jnp.float16, jnp.bfloat16]
 
@@ -30,26 +31,12 @@ def test_half_precision_sums_in_float32(dtype):
 
 @pytest.mark.parametrize("dtype", HALF)
 def test_every_op_keeps_half_precision(dtype):
-    x = jnp.linspace(-1, 1, 64).reshape(1, 4, 4, 4).astype(dtype)
-    vector = jnp.ones(4, dtype)
-    results = [
-        fcnn.conv(x, jnp.ones((3, 3, 4, 2), dtype)),
-        fcnn.dense(x, jnp.ones((4, 2), dtype)),
-        fcnn.max_pool(x, 2),
-        fcnn.avg_pool(x, 2),
-        fcnn.global_avg_pool(x),
-        fcnn.batch_norm(x, vector, vector)[0],
-        fcnn.batch_norm_inference(x, vector, vector, vector, vector),
-        *(op(x) for op in (fcnn.relu, fcnn.leaky_relu, fcnn.sigmoid, fcnn.tanh)),
-        *(op(x) for op in (fcnn.softmax, fcnn.log_softmax)),
-        fcnn.dropout(x, jax.random.key(0), rate=0.5),
-        fcnn.softmax_cross_entropy(x, x),
-        fcnn.sigmoid_cross_entropy(x, x),
-        fcnn.squared_error(x, x),
-    ]
-    assert {result.dtype for result in results} == {jnp.dtype(dtype)}
-    _, mean, var = fcnn.batch_norm(x)
-    assert mean.dtype == var.dtype == jnp.float32
+    for case in CASES:
+        if case.sharp:
+            results = jax.tree.leaves(jax.eval_shape(case.fun, *case.arguments(dtype)))
+            expected = [dtype] + [jnp.float32] * (len(results) - 1)  # statistics beside y stay in float32
+            floating = [r.dtype for r in results if jnp.issubdtype(r.dtype, jnp.floating)]
+            assert floating == [jnp.dtype(d) for d in expected[: len(floating)]], case.op
 
 
 def test_statistics_survive_an_offset():
@@ -61,6 +48,25 @@ def test_statistics_survive_an_offset():
     np.testing.assert_allclose(mean, exact.mean(0), rtol=1e-7)
     np.testing.assert_allclose(var, exact.var(0), rtol=1e-4)
     np.testing.assert_allclose(y.reshape(-1, 4), (exact - exact.mean(0)) / exact.std(0), atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("norm", "axes"),
+    [
+        (fcnn.layer_norm, (3,)),
+        (lambda x: fcnn.layer_norm(x, axis=(1, 2, 3)), (1, 2, 3)),
+        (fcnn.instance_norm, (1, 2)),
+        (lambda x: fcnn.group_norm(x, groups=1), (1, 2, 3)),
+    ],
+)
+def test_statistics_of_each_example_survive_an_offset(norm, axes):
+    x = (1e4 + np.random.default_rng(0).standard_normal((4, 64, 64, 8))).astype(np.float32)
+    exact = x.astype(np.float64)
+    centered = exact - exact.mean(axes, keepdims=True)
+    expected = centered / np.sqrt(np.square(centered).mean(axes, keepdims=True) + 1e-5)
+    np.testing.assert_allclose(norm(jnp.asarray(x)), expected, atol=2e-3)
+    for value in (0.0, 1e4, -3.3e7):
+        assert jnp.isfinite(norm(jnp.full((2, 16, 16, 4), value, jnp.float32))).all()
 
 
 def test_variance_of_equal_values_is_not_negative():
@@ -96,6 +102,49 @@ def test_max_pool_ties_go_to_the_first_and_nan_propagates():
     assert jnp.isnan(fcnn.max_pool(with_nan, (2, 3))).all()
     dx = gradient(lambda x: fcnn.max_pool(x, (2, 3)))(with_nan)
     np.testing.assert_array_equal(dx.reshape(2, 3), [[0, 0, 0], [0, 1, 0]])
+
+
+def test_kinks_of_what_is_cut_off():
+    def slopes(op, *points):
+        return gradient(op)(jnp.array(points)).tolist()
+
+    assert slopes(fcnn.relu6, 0.0, 6.0) == [0.0, 0.0]
+    assert slopes(fcnn.hard_tanh, -1.0, 1.0) == [0.0, 0.0]
+    assert slopes(fcnn.hard_sigmoid, -3.0, 3.0) == [0.0, 0.0]
+    assert slopes(fcnn.hard_silu, -3.0, 3.0) == [0.0, 1.0]
+    assert slopes(lambda x: fcnn.elu(x, 0.5), 0.0, -0.0) == [0.5, 0.5]
+    assert slopes(lambda x: fcnn.prelu(x, jnp.array(0.25)), 0.0, -0.0) == [0.25, 0.25]
+    dslope = gradient(lambda slope: fcnn.prelu(jnp.array([-2.0, 0.0, 3.0]), slope))(jnp.array(0.25))
+    assert dslope == -2.0
+
+
+def test_global_and_indexed_max_pool_take_the_first_of_ties_and_keep_nan():
+    x = jnp.array([1.0, 2.0, 2.0, 0.0]).reshape(1, 4, 1)
+    np.testing.assert_array_equal(gradient(fcnn.global_max_pool)(x).ravel(), [0, 1, 0, 0])
+    assert fcnn.max_pool_with_indices(x, 4)[1].item() == 1
+    with_nan = x.at[0, 2, 0].set(jnp.nan)
+    assert jnp.isnan(fcnn.global_max_pool(with_nan)).all()
+    np.testing.assert_array_equal(gradient(fcnn.global_max_pool)(with_nan).ravel(), [0, 0, 1, 0])
+    y, index = fcnn.max_pool_with_indices(with_nan, 4)
+    assert jnp.isnan(y).all()
+    assert index.item() == 2
+
+
+def test_unpooling_of_doubled_and_of_wrong_indices():
+    y = jnp.array([1.0, 2.0, 3.0]).reshape(1, 3, 1)
+    twice = jnp.array([4, 1, 4]).reshape(1, 3, 1)
+    np.testing.assert_array_equal(fcnn.max_unpool(y, twice, 5).ravel(), [0, 2, 0, 0, 3])
+    np.testing.assert_array_equal(gradient(lambda y: fcnn.max_unpool(y, twice, 5))(y).ravel(), [0, 1, 1])
+    for outside in (5, -1):
+        wrong = twice.at[0, 0, 0].set(outside)
+        assert jnp.isnan(fcnn.max_unpool(y, wrong, 5)).all(), "an index outside is not lost in silence"
+
+
+def test_lp_pool_of_zeros_has_no_gradient_and_no_nan():
+    x = jnp.zeros((1, 4, 4, 1))
+    for p in (1, 2, 3, 0.5):
+        np.testing.assert_array_equal(fcnn.lp_pool(x, 2, p=p), 0.0)
+        np.testing.assert_array_equal(gradient(lambda x, p=p: fcnn.lp_pool(x, 2, p=p))(x), 0.0)
 
 
 @pytest.mark.parametrize("window", [3, 5])
@@ -145,6 +194,26 @@ def test_dropout_draws_what_it_says():
     np.testing.assert_array_equal(fcnn.dropout(x, jax.random.key(0), rate=0.0), x)
     legacy = fcnn.dropout(x, jax.random.PRNGKey(0), rate=0.25)
     np.testing.assert_array_equal(legacy, y)
+
+
+def test_stochastic_depth_drops_whole_examples():
+    y = fcnn.stochastic_depth(jnp.ones((2000, 3, 3, 2)), jax.random.key(0), rate=0.25)
+    per_example = y.reshape(2000, -1)
+    assert (per_example.min(1) == per_example.max(1)).all()
+    np.testing.assert_allclose((per_example[:, 0] == 0).mean(), 0.25, atol=0.03)
+    np.testing.assert_allclose(y.max(), 1 / 0.75, rtol=1e-12)
+
+
+def test_drop_block_drops_blocks_and_keeps_the_mean():
+    y = fcnn.drop_block(jnp.ones((64, 16, 16, 4)), jax.random.key(0), rate=0.2, block_size=3)
+    dropped = np.asarray(y == 0)
+    np.testing.assert_allclose(dropped.mean(), 0.2, atol=0.04)
+    np.testing.assert_allclose(y.mean(), 1.0, rtol=1e-12)
+    blocks = np.lib.stride_tricks.sliding_window_view(dropped, (3, 3), axis=(1, 2)).all((-1, -2))
+    covered = np.zeros_like(dropped)
+    for i, j in np.ndindex(3, 3):
+        covered[:, i : i + 14, j : j + 14] |= blocks
+    np.testing.assert_array_equal(dropped, covered)
 
 
 def test_large_pool_of_more_than_8192_elements():
