@@ -1,4 +1,4 @@
-"""Mean and variance in float32 that survive a large offset."""
+"""What the normalisations share: statistics that survive a large offset in float32, and the affine map."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,3 +22,8 @@ def mean_and_variance(x: jax.Array, mean: Callable[[Any], Any]) -> tuple[jax.Arr
     rest, square = mean((d, d * d))
     var = square - rest * rest
     return first, rest, jnp.where(var < 0, 0, var)
+
+
+def affine(h: jax.Array, scale: jax.Array | None, bias: jax.Array | None) -> jax.Array:
+    y = h if scale is None else h * scale
+    return y if bias is None else y + bias

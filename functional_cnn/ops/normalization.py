@@ -10,7 +10,7 @@ from jax import lax
 
 from functional_cnn import _checks
 from functional_cnn._numerics import accumulator, like_primal, sum_leading, widened
-from functional_cnn.ops._statistics import mean_and_variance
+from functional_cnn.ops._statistics import affine, mean_and_variance
 from functional_cnn.rule import Rule, apply, define
 
 
@@ -102,17 +102,12 @@ def _mean_over_shards(spec, values):
     return values if spec.axis_name is None else lax.pmean(values, spec.axis_name)
 
 
-def _affine(h, scale, bias):
-    y = h if scale is None else h * scale
-    return y if bias is None else y + bias
-
-
 def _reference(spec, x, scale, bias):
     wide, wide_scale, wide_bias = widened(x, scale, bias)
     mean = _mean(spec, wide)
     centered = wide - mean
     var = _mean(spec, jnp.square(centered))
-    y = _affine(centered / jnp.sqrt(var + spec.eps), wide_scale, wide_bias)
+    y = affine(centered / jnp.sqrt(var + spec.eps), wide_scale, wide_bias)
     return y.astype(x.dtype), mean, var
 
 
@@ -123,7 +118,7 @@ def _mean(spec, values):
 def _fwd(spec, x, scale, bias):
     wide, wide_scale, wide_bias = widened(x, scale, bias)
     first, rest, var = mean_and_variance(wide, functools.partial(_mean, spec))
-    y = _affine((wide - first - rest) * lax.rsqrt(var + spec.eps), wide_scale, wide_bias)
+    y = affine((wide - first - rest) * lax.rsqrt(var + spec.eps), wide_scale, wide_bias)
     return (y.astype(x.dtype), first + rest, var), (x, scale, bias, first, rest, var)
 
 
@@ -225,13 +220,13 @@ def _statistic(function, name, value, x):
 
 def _inference_reference(spec, x, mean, var, scale, bias):
     wide, mean, var, scale, bias = widened(x, mean, var, scale, bias)
-    return _affine((wide - mean) / jnp.sqrt(var + spec.eps), scale, bias).astype(x.dtype)
+    return affine((wide - mean) / jnp.sqrt(var + spec.eps), scale, bias).astype(x.dtype)
 
 
 def _inference_fwd(spec, x, mean, var, scale, bias):
     wide, wide_mean, wide_var, wide_scale, wide_bias = widened(x, mean, var, scale, bias)
-    slope = _affine(lax.rsqrt(wide_var + spec.eps), wide_scale, None)
-    y = _affine(wide - wide_mean, slope, wide_bias)
+    slope = affine(lax.rsqrt(wide_var + spec.eps), wide_scale, None)
+    y = affine(wide - wide_mean, slope, wide_bias)
     return y.astype(x.dtype), (x, mean, var, scale, bias)
 
 
@@ -239,7 +234,7 @@ def _inference_bwd(spec, residuals, dy):
     x, mean, var, scale, bias = residuals
     wide, wide_mean, wide_var, wide_scale, dy = widened(x, mean, var, scale, dy)
     r = lax.rsqrt(wide_var + spec.eps)
-    slope = _affine(r, wide_scale, None)
+    slope = affine(r, wide_scale, None)
     db, dg = sum_leading(dy), sum_leading(dy * ((wide - wide_mean) * r))
     return (
         like_primal(slope * dy, x),

@@ -9,7 +9,7 @@ from jax import lax
 
 from functional_cnn import _checks
 from functional_cnn._numerics import like_primal, widened
-from functional_cnn.ops._statistics import mean_and_variance
+from functional_cnn.ops._statistics import affine, mean_and_variance
 from functional_cnn.rule import Rule, apply, define
 
 
@@ -188,11 +188,6 @@ def _across(spec, parameter, x):
     return parameter.reshape([n if a in spec.features else 1 for a, n in enumerate(x.shape)])
 
 
-def _affine(h, scale, bias):
-    y = h if scale is None else h * scale
-    return y if bias is None else y + bias
-
-
 def _reference(spec, x, scale, bias):
     wide, wide_scale, wide_bias = widened(x, scale, bias)
     seen, axes = wide, spec.axes
@@ -201,7 +196,7 @@ def _reference(spec, x, scale, bias):
         axes = (*axes, seen.ndim - 1)
     centered = seen - jnp.mean(seen, axes, keepdims=True)
     h = centered / jnp.sqrt(jnp.mean(jnp.square(centered), axes, keepdims=True) + spec.eps)
-    y = _affine(h.reshape(x.shape), _across(spec, wide_scale, x), _across(spec, wide_bias, x))
+    y = affine(h.reshape(x.shape), _across(spec, wide_scale, x), _across(spec, wide_bias, x))
     return y.astype(x.dtype)
 
 
@@ -220,7 +215,7 @@ def _fwd(spec, x, scale, bias):
     wide, wide_scale, wide_bias = widened(x, scale, bias)
     first, rest, var = mean_and_variance(wide, functools.partial(_mean, spec))
     r = lax.rsqrt(var + spec.eps)
-    y = _affine((wide - first - rest) * r, _across(spec, wide_scale, x), _across(spec, wide_bias, x))
+    y = affine((wide - first - rest) * r, _across(spec, wide_scale, x), _across(spec, wide_bias, x))
     return y.astype(x.dtype), (x, scale, bias, first, rest, r)
 
 
@@ -228,7 +223,7 @@ def _bwd(spec, residuals, dy):
     x, scale, bias, first, rest, r = residuals
     wide, dy, wide_scale = widened(x, dy, scale)
     h = (wide - first - rest) * r
-    g = _affine(dy, _across(spec, wide_scale, x), None)
+    g = affine(dy, _across(spec, wide_scale, x), None)
     mean_g, mean_gh = _mean(spec, (g, g * h))
     dx = r * (g - mean_g - h * mean_gh)
     shared = tuple(a for a in range(x.ndim) if a not in spec.features)
