@@ -19,7 +19,7 @@ from functional_cnn.verify._problem import (
     random_like,
     rms,
 )
-from functional_cnn.verify.cases import Case
+from functional_cnn.verify.cases import CASES, Case
 
 
 class Row(NamedTuple):
@@ -43,6 +43,12 @@ def by_autodiff(fun: Callable[..., Any]) -> Callable[..., Any]:
             return fun(*args)
 
     return referenced
+
+
+def prove_op(op: str) -> Row:
+    """Proves one op at all its cases of the table, in float64."""
+    jax.config.update("jax_enable_x64", True)
+    return prove(op, [case for case in CASES if case.op == op])
 
 
 def prove(op: str, cases: Iterable[Case]) -> Row:
