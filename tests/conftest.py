@@ -6,10 +6,19 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_p
 
 import jax
 import pytest
+from hypothesis import HealthCheck, settings
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_threefry_partitionable", True)
+
+
+# Most examples compile anew, so there are few, and the same ones in every run. .ci/run takes many.
+settings.register_profile(
+    "few", max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+settings.register_profile("many", settings.get_profile("few"), max_examples=32)
+settings.load_profile("few")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -6,14 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import functional_cnn as fcnn
+from functional_cnn.verify._table import by_autodiff
 from functional_cnn.verify.cases import CASES
-
-# Each example compiles anew, so there are few, and the same ones in every run.
-quick = settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 def per_axis(draw, rank, entry):
@@ -46,22 +44,26 @@ def geometry(draw, largest_pad=5):
 
 def assert_proved(fun, *args):
     """Value and cotangents equal autodiff's, or both raise the library's ValueError."""
-    rng = np.random.default_rng(0)
     try:
-        y, pull = jax.vjp(fun, *args)
+        y = jax.eval_shape(fun, *args)
     except ValueError as error:
         refusals = ("the output would be empty", "at most half the window", "holds no pixel of x")
         assert any(text in str(error) for text in refusals), error
         return
-    with fcnn.autodiff():
-        expected, expected_pull = jax.vjp(fun, *args)
-    np.testing.assert_allclose(y, expected, rtol=1e-9, atol=1e-11)
-    dy = jnp.asarray(rng.standard_normal(y.shape))
-    for got, want in zip(pull(dy), expected_pull(dy), strict=True):
+    dy = jnp.asarray(np.random.default_rng(0).standard_normal(y.shape))
+
+    @jax.jit
+    def results_and_cotangents(args, dy):  # of both in one compilation, which takes most of the time
+        found = []
+        for f in (fun, by_autodiff(fun)):
+            y, pull = jax.vjp(f, *args)
+            found.append((y, *pull(dy)))
+        return found
+
+    for got, want in zip(*results_and_cotangents(args, dy), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-11)
 
 
-@quick
 @given(
     geometry(),
     st.integers(0, 2),
@@ -77,7 +79,6 @@ def test_conv(geometry, batch, channels, with_bias):
     assert_proved(lambda *args: fcnn.conv(*args, groups=groups, **geometry["options"]), x, kernel, *bias)
 
 
-@quick
 @given(geometry(largest_pad=2), st.integers(0, 2), st.booleans(), st.booleans())
 def test_max_pool(geometry, batch, ceil_mode, tied):
     rng = np.random.default_rng(2)
@@ -87,7 +88,6 @@ def test_max_pool(geometry, batch, ceil_mode, tied):
     assert_proved(lambda x: fcnn.max_pool(x, geometry["window"], **options), jnp.asarray(x, jnp.float64))
 
 
-@quick
 @given(
     geometry(largest_pad=2), st.integers(0, 2), st.booleans(), st.booleans(), st.sampled_from([None, 1, 5])
 )
@@ -101,7 +101,6 @@ def test_avg_pool(geometry, batch, ceil_mode, count_include_pad, divisor):
     assert_proved(lambda x: fcnn.avg_pool(x, geometry["window"], **options), x)
 
 
-@quick
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=5), st.booleans(), st.booleans())
 def test_batch_norm(shape, with_scale, with_bias):
     rng = np.random.default_rng(4)
@@ -112,7 +111,6 @@ def test_batch_norm(shape, with_scale, with_bias):
     assert_proved(lambda *args: fcnn.batch_norm(*args, eps=1e-2)[0], *args)
 
 
-@settings(quick, max_examples=8)
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.data())
 def test_softmax_axes(shape, data):
     axes = data.draw(st.lists(st.integers(0, len(shape) - 1), min_size=1, unique=True))
@@ -123,7 +121,6 @@ def test_softmax_axes(shape, data):
     assert_proved(lambda x: fcnn.log_softmax(x, signed), x)
 
 
-@settings(quick, max_examples=12)
 @given(geometry(largest_pad=2), st.integers(0, 2), st.booleans(), st.booleans())
 def test_max_pool_with_indices_and_unpool(geometry, batch, ceil_mode, tied):
     rng = np.random.default_rng(6)
@@ -148,7 +145,6 @@ def test_max_pool_with_indices_and_unpool(geometry, batch, ceil_mode, tied):
     np.testing.assert_array_equal(back[back != 0], x[back != 0])
 
 
-@settings(quick, max_examples=12)
 @given(geometry(largest_pad=2), st.integers(0, 2), st.booleans(), st.sampled_from([1, 2, 3, 2.5]))
 def test_lp_pool(geometry, batch, ceil_mode, p):
     x = jnp.asarray(np.random.default_rng(7).standard_normal((batch, *geometry["inputs"], 2)))
@@ -156,7 +152,6 @@ def test_lp_pool(geometry, batch, ceil_mode, p):
     assert_proved(lambda x: fcnn.lp_pool(x, geometry["window"], **options), x)
 
 
-@settings(quick, max_examples=12)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=5), st.data())
 def test_norms_over_axes(shape, data):
     rng = np.random.default_rng(8)
@@ -173,7 +168,6 @@ def test_norms_over_axes(shape, data):
     assert_proved(lambda *args: fcnn.rms_norm(*args, **options), x, scale)
 
 
-@settings(quick, max_examples=12)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=4), st.integers(1, 3), st.integers(1, 3))
 def test_norms_over_pixels(shape, groups, per_group):
     rng = np.random.default_rng(9)
@@ -187,7 +181,6 @@ def test_norms_over_pixels(shape, groups, per_group):
 ELEMENTWISE = sorted({case.op for case in CASES} & set(vars(jax.nn)) | {"mish", "softplus", "hard_silu"})
 
 
-@settings(quick, max_examples=20)
 @given(st.sampled_from(ELEMENTWISE), st.lists(st.floats(-750, 750), min_size=2, max_size=6))
 def test_activations_of_any_number(name, numbers):
     numbers = numbers[: len(numbers) // 2 * 2]  # glu takes an even number
@@ -212,7 +205,7 @@ def assert_works_or_is_refused_by_name(case, call):
         assert str(error).startswith(f"{case.op}: "), error
 
 
-@settings(quick, max_examples=400)
+@settings(max_examples=40 * settings.default.max_examples)  # these compile nothing
 @given(st.sampled_from(CASES), junk, st.data())
 def test_any_option_works_or_is_refused_by_name(case, value, data):
     """A call of the table with one option exchanged for anything."""
@@ -228,7 +221,7 @@ shapes = st.lists(st.integers(0, 3), max_size=5).map(tuple)
 dtypes = st.sampled_from([np.float64, np.float32, np.int32, np.bool_, np.complex128])
 
 
-@settings(quick, max_examples=400)
+@settings(max_examples=40 * settings.default.max_examples)  # these compile nothing
 @given(st.sampled_from(CASES), st.one_of(junk, st.builds(np.ones, shapes, dtypes)), st.data())
 def test_any_argument_works_or_is_refused_by_name(case, value, data):
     """A call of the table with one argument exchanged for anything."""
