@@ -212,7 +212,7 @@ def _differentiable(rule: Rule, spec: tuple) -> Callable[..., Any]:
     fwd.__name__ = f"{rule.name}_fwd"
     bwd.__name__ = f"{rule.name}_bwd"
     op = jax.custom_vjp(fun)
-    op.defvjp(fwd, bwd)
+    op.defvjp(fwd, _compiled(bwd))
     return _compiled(op)
 
 
