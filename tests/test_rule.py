@@ -12,6 +12,7 @@ from jax import lax
 
 import functional_cnn as fcnn
 from functional_cnn import Rule
+from functional_cnn.verify.cases import CASES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,3 +225,10 @@ def test_jaxpr_and_profile_show_the_op():
     program = jax.jit(jax.grad(f)).lower(x, kernel).as_text(debug_info=True)
     for name in ("(conv)", "conv_bwd", "(relu)", "relu_bwd"):
         assert name in program, name
+
+
+@pytest.mark.parametrize("name", sorted({case.op for case in CASES if case.label == "scalar"}))
+def test_gradient_at_a_python_number(name):
+    rest = [jnp.array(0.25)] if name == "prelu" else []
+    gradient = jax.grad(getattr(fcnn, name))
+    np.testing.assert_array_equal(gradient(0.5, *rest), gradient(jnp.array(0.5), *rest))

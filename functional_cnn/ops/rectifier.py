@@ -153,22 +153,30 @@ def prelu(x: jax.Array, slope: jax.Array) -> jax.Array:
 # Reference: max(x, 0) + a min(x, 0), as in the paper, with the maxima as selects.
 
 
+def _is_per_channel(x, slope):
+    return slope.ndim == 1 and slope.shape == x.shape[-1:]
+
+
 def _prelu_reference(spec, x, slope):
-    return jnp.where(x > 0, x, 0) + jnp.broadcast_to(slope, x.shape) * jnp.where(x > 0, 0, x)
+    slope = slope if _is_per_channel(x, slope) else slope.reshape(())
+    return jnp.where(x > 0, x, 0) + slope * jnp.where(x > 0, 0, x)
 
 
 def _prelu_fwd(spec, x, slope):
-    return jnp.where(x > 0, x, slope * x), (x, slope)
+    factor = slope if _is_per_channel(x, slope) else slope.reshape(())
+    return jnp.where(x > 0, x, factor * x), (x, slope)
 
 
 def _prelu_bwd(spec, residuals, dy):
     x, slope = residuals
     wide, wide_slope, dy = widened(x, slope, dy)
-    dx = jnp.where(wide > 0, dy, wide_slope * dy)
     shares = jnp.where(wide > 0, 0, wide * dy)
-    per_channel = slope.ndim == 1 and slope.shape == x.shape[-1:]
-    dslope = sum_leading(shares) if per_channel else jnp.sum(shares).reshape(slope.shape)
-    return like_primal(dx, x), like_primal(dslope, slope)
+    if _is_per_channel(x, slope):
+        dslope = sum_leading(shares)
+    else:
+        wide_slope = wide_slope.reshape(())
+        dslope = jnp.sum(shares).reshape(slope.shape)
+    return like_primal(jnp.where(wide > 0, dy, wide_slope * dy), x), like_primal(dslope, slope)
 
 
 define(Rule("prelu", _prelu_reference, _prelu_fwd, _prelu_bwd))

@@ -57,6 +57,7 @@ def prelu(add: Add) -> None:
     add(op, "one slope in a vector", away_from_zero(4, 3, 2, 2), normal(1))
     add(op, "one channel", away_from_zero(4, 1), normal(1))
     add(op, "scalar", away_from_zero(), normal())
+    add(op, "scalar, one slope in a vector", away_from_zero(), normal(1))
     add(op, "at the kink", values(-1.0, -0.0, 0.0, 2.0), values(0.25), smooth=False)
     add(op, "empty", normal(0, 3), normal(3))
     add(op, "more than 8192 elements", away_from_zero(91, 91), normal(91))
