@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from functional_cnn import init, models
+from functional_cnn.ops.adaptive_pooling import adaptive_avg_pool, adaptive_max_pool
 from functional_cnn.ops.average_pooling import avg_pool, global_avg_pool, lp_pool
 from functional_cnn.ops.convolution import conv
 from functional_cnn.ops.dense import dense
@@ -14,7 +15,10 @@ from functional_cnn.ops.hard_activation import hard_sigmoid, hard_silu, hard_tan
 from functional_cnn.ops.loss import sigmoid_cross_entropy, softmax_cross_entropy, squared_error
 from functional_cnn.ops.max_pooling import global_max_pool, max_pool, max_pool_with_indices
 from functional_cnn.ops.normalization import batch_norm, batch_norm_inference
+from functional_cnn.ops.padding import pad
+from functional_cnn.ops.pixel_shuffle import pixel_shuffle, pixel_unshuffle
 from functional_cnn.ops.rectifier import celu, elu, leaky_relu, prelu, relu, selu
+from functional_cnn.ops.resampling import resize
 from functional_cnn.ops.sample_normalization import group_norm, instance_norm, layer_norm
 from functional_cnn.ops.sigmoidal import log_sigmoid, sigmoid, softplus, softsign, tanh
 from functional_cnn.ops.softmax import log_softmax, softmax
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = [
     "RULES",
     "Rule",
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
     "autodiff",
     "avg_pool",
     "batch_norm",
@@ -59,9 +65,13 @@ __all__ = [
     "max_unpool",
     "mish",
     "models",
+    "pad",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "prelu",
     "relu",
     "relu6",
+    "resize",
     "rms_norm",
     "selu",
     "sigmoid",
