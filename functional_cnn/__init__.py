@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from functional_cnn import init, models
+from functional_cnn.composition import separable_conv
 from functional_cnn.ops.adaptive_pooling import adaptive_avg_pool, adaptive_max_pool
 from functional_cnn.ops.average_pooling import avg_pool, global_avg_pool, lp_pool
 from functional_cnn.ops.convolution import conv
@@ -12,6 +13,7 @@ from functional_cnn.ops.divisive_normalization import local_response_norm, rms_n
 from functional_cnn.ops.dropout import drop_block, dropout, stochastic_depth
 from functional_cnn.ops.gated import gelu, glu, mish, silu
 from functional_cnn.ops.hard_activation import hard_sigmoid, hard_silu, hard_tanh, relu6
+from functional_cnn.ops.kernel import spectral_norm, weight_standardization
 from functional_cnn.ops.loss import sigmoid_cross_entropy, softmax_cross_entropy, squared_error
 from functional_cnn.ops.max_pooling import global_max_pool, max_pool, max_pool_with_indices
 from functional_cnn.ops.normalization import batch_norm, batch_norm_inference
@@ -22,6 +24,7 @@ from functional_cnn.ops.resampling import resize
 from functional_cnn.ops.sample_normalization import group_norm, instance_norm, layer_norm
 from functional_cnn.ops.sigmoidal import log_sigmoid, sigmoid, softplus, softsign, tanh
 from functional_cnn.ops.softmax import log_softmax, softmax
+from functional_cnn.ops.transposed_convolution import conv_transpose
 from functional_cnn.ops.unpooling import max_unpool
 from functional_cnn.rule import RULES, Rule, autodiff, use_rules, with_rules
 
@@ -39,6 +42,7 @@ __all__ = [
     "batch_norm_inference",
     "celu",
     "conv",
+    "conv_transpose",
     "data",
     "dense",
     "drop_block",
@@ -74,6 +78,7 @@ __all__ = [
     "resize",
     "rms_norm",
     "selu",
+    "separable_conv",
     "sigmoid",
     "sigmoid_cross_entropy",
     "silu",
@@ -81,12 +86,14 @@ __all__ = [
     "softmax_cross_entropy",
     "softplus",
     "softsign",
+    "spectral_norm",
     "squared_error",
     "stochastic_depth",
     "tanh",
     "training",
     "use_rules",
     "verify",
+    "weight_standardization",
     "with_rules",
 ]
 

@@ -39,6 +39,13 @@ class Window(NamedTuple):
             for n, (lo, hi), extent, s in zip(inputs, self.padding, self.extent(), self.stride, strict=True)
         )
 
+    def input_sizes(self, outputs: Sizes) -> Sizes:
+        """The sizes of which the last window ends with the padding, and that have these outputs."""
+        return tuple(
+            (o - 1) * s + extent - lo - hi
+            for o, (lo, hi), extent, s in zip(outputs, self.padding, self.extent(), self.stride, strict=True)
+        )
+
 
 def resolve(
     function: str, padding: Any, inputs: Sizes, size: Sizes, stride: Sizes, dilation: Sizes
@@ -46,6 +53,44 @@ def resolve(
     """A window whose padding is resolved to (lo, hi) pairs for given input sizes."""
     unpadded = Window(size, stride, ((0, 0),) * len(size), dilation)
     return unpadded._replace(padding=_pads(function, padding, inputs, unpadded))
+
+
+def resolve_transposed(
+    function: str,
+    padding: Any,
+    inputs: Sizes,
+    size: Sizes,
+    stride: Sizes,
+    dilation: Sizes,
+    output_padding: Sizes,
+) -> Window:
+    """The window of the convolution whose adjoint has these input sizes.
+
+    Its last pads are such that ``input_sizes(inputs)`` are the sizes of the adjoint's output: negative where
+    that ends with pixels that no window reads.
+    """
+    unpadded = Window(size, stride, ((0, 0),) * len(size), dilation)
+    for extra, s, d in zip(output_padding, stride, dilation, strict=True):
+        if extra >= max(s, d):
+            raise ValueError(
+                f"{function}: output_padding must be smaller than the larger of stride {s} and dilation {d}, "
+                f"got {extra}"
+            )
+    if isinstance(padding, str) and padding.upper() == "SAME":
+        if any(output_padding):
+            raise ValueError(
+                f"{function}: output_padding must be 0 with padding 'SAME', which says the output's size, "
+                f"got {output_padding}"
+            )
+        outputs = tuple(n * s for n, s in zip(inputs, stride, strict=True))
+        fronts = (lo for lo, _ in _same_pads(outputs, unpadded))
+        pads = [
+            (lo, extent - s - lo) for lo, extent, s in zip(fronts, unpadded.extent(), stride, strict=True)
+        ]
+    else:
+        given = _pads(function, padding, inputs, unpadded)
+        pads = [(lo, hi - extra) for (lo, hi), extra in zip(given, output_padding, strict=True)]
+    return unpadded._replace(padding=tuple(pads))
 
 
 def with_ceil_mode(window: Window, inputs: Sizes) -> Window:
@@ -261,7 +306,7 @@ def gather_gradient(
             if _remainders(tap, window) == remainders
         ]
         if not terms:
-            return lax.full_like(arrays[-1], 0, shape=(arrays[-1].shape[0], *lengths, arrays[-1].shape[-1]))
+            return lax.full_like(view(padded[-1], numbered[0][1]), 0)
         return functools.reduce(operator.add, terms)
 
     crop = tuple(

@@ -8,6 +8,7 @@ from bad_calls import BAD
 
 import functional_cnn as fcnn
 from functional_cnn import data, training
+from functional_cnn.verify.cases import OPS
 
 KEY = jax.random.key(0)
 MODEL = fcnn.models.lenet(image_size=8, paddings=("SAME", "SAME"))
@@ -30,6 +31,21 @@ BAD_ELSEWHERE = [
     (lambda: fcnn.init.conv(KEY, (3, 3), 0, 4), ValueError, "init.conv: in_channels must be at least 1"),
     (lambda: fcnn.init.conv(KEY, (3, 3), 4, 6, groups=4), ValueError, "init.conv: groups=4 must divide"),
     (lambda: fcnn.init.conv(0, (3, 3), 4, 6), TypeError, "init.conv: key must be a key"),
+    (
+        lambda: fcnn.init.conv_transpose(KEY, (3, 3), 4, 0),
+        ValueError,
+        "init.conv_transpose: out_channels must be at least 1",
+    ),
+    (
+        lambda: fcnn.init.separable_conv(KEY, (3, 3), 4, 2, multiplier=0),
+        ValueError,
+        "init.separable_conv: multiplier must be at least 1",
+    ),
+    (
+        lambda: fcnn.init.spectral_norm(0, 4),
+        TypeError,
+        "init.spectral_norm: key must be a key",
+    ),
     (lambda: fcnn.init.dense(KEY, 3, 2.0), TypeError, "init.dense: out_features must be an int"),
     (lambda: fcnn.init.batch_norm(0), ValueError, "init.batch_norm: channels must be at least 1"),
     (lambda: fcnn.models.resnet(depth=20), ValueError, "resnet: depth must be one of 18, 34, got 20"),
@@ -71,7 +87,7 @@ def test_bad_call_beyond_the_ops(call, error, text):
 
 def test_the_table_is_long_enough_and_covers_every_op():
     assert len(BAD) >= 200
-    assert {name for name, *_ in BAD} == set(fcnn.RULES)
+    assert {name for name, *_ in BAD} == set(OPS)
 
 
 def test_dropout_in_training_needs_a_key():

@@ -15,13 +15,14 @@ import functional_cnn as fcnn
 
 
 def small_cnn(params, images, labels, axis_name=None):
-    """Every kind of layer: plain, grouped, depthwise and 1x1 convolutions, pools, normalisation, losses."""
+    """Every kind of layer: plain, grouped, depthwise, transposed and 1x1 convolutions, pools, normalisation, losses."""
     x = fcnn.conv(images, **params["conv"])
     x, mean, var = fcnn.batch_norm(x, **params["norm"], axis_name=axis_name)
     x = fcnn.max_pool(fcnn.relu(x), 3, stride=2, padding=1)
     x = fcnn.leaky_relu(fcnn.conv(x, **params["grouped"], groups=2))
     x = fcnn.tanh(fcnn.conv(x, **params["depthwise"], groups=8, stride=2))
-    x = fcnn.avg_pool(fcnn.conv(x, **params["pointwise"], padding="VALID"), 2)
+    x = fcnn.conv_transpose(x, **params["transposed"], stride=2)
+    x = fcnn.avg_pool(fcnn.conv(x, **params["pointwise"], stride=2, padding="VALID"), 2)
     x = fcnn.sigmoid(fcnn.global_avg_pool(x))
     x = fcnn.batch_norm_inference(x, params["mean"], params["var"])
     logits = fcnn.dense(x, **params["dense"])
@@ -30,13 +31,14 @@ def small_cnn(params, images, labels, axis_name=None):
 
 
 def arguments():
-    keys = iter(jax.random.split(jax.random.key(0), 9))
+    keys = iter(jax.random.split(jax.random.key(0), 10))
     make = functools.partial(fcnn.init.conv, dtype=jnp.float64)
     params = {
         "conv": make(next(keys), (3, 3), 3, 8),
         "norm": {"scale": jax.random.normal(next(keys), (8,)), "bias": jax.random.normal(next(keys), (8,))},
         "grouped": make(next(keys), (3, 3), 8, 8, groups=2),
         "depthwise": make(next(keys), (3, 3), 8, 8, groups=8),
+        "transposed": fcnn.init.conv_transpose(next(keys), (2, 2), 8, 8, dtype=jnp.float64),
         "pointwise": make(next(keys), (1, 1), 8, 6),
         "mean": jnp.full(6, 0.3),
         "var": jnp.full(6, 0.7),

@@ -1,21 +1,15 @@
 """Convolution in 1, 2 and 3 spatial dimensions."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 from jax import lax
 
 from functional_cnn import _checks, _window
 from functional_cnn._numerics import accumulator, like_primal, sum_leading
-from functional_cnn._window import Window
 from functional_cnn.ops import _formulations
+from functional_cnn.ops._formulations import ConvSpec
 from functional_cnn.rule import Rule, apply, define
-
-
-class ConvSpec(NamedTuple):
-    window: Window
-    groups: int
-    precision: Any
 
 
 def conv(
@@ -142,7 +136,7 @@ def _fwd(spec, x, kernel, bias):
 
 def _bwd(spec, residuals, dy):
     x, kernel, bias = residuals
-    dx = _formulations.conv_input_gradient(spec, dy, x, kernel)
+    dx = _formulations.conv_input_gradient(spec, dy, kernel, x.shape[1:-1], jax.typeof(x).sharding)
     dkernel = _formulations.conv_kernel_gradient(spec, dy, x, kernel)
     dbias = None if bias is None else like_primal(sum_leading(dy), bias)
     return like_primal(dx, x), like_primal(dkernel, kernel), dbias

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 
 from functional_cnn.verify._table import Row, prove_op
-from functional_cnn.verify.cases import CASES
+from functional_cnn.verify.cases import OPS
 
 _HEADER = "{:<24} {:>5}  {:>10}  {:>10} {:>10}  {:>10} {:>10}  {}"
 _LINE = "{:<24} {:>5}  {:>10.1e}  {:>10.1e} {:>10.1e}  {:>10} {:>10}  {}"
@@ -15,7 +15,6 @@ _LINE = "{:<24} {:>5}  {:>10.1e}  {:>10.1e} {:>10.1e}  {:>10} {:>10}  {}"
 
 def main(argv: list[str] | None = None) -> int:
     """Prints one row for each op; returns 1 if one failed, else 0."""
-    known = sorted({case.op for case in CASES})
     parser = argparse.ArgumentParser(
         prog="python -m functional_cnn.verify",
         description="Prove the backward pass of every op, or of those that are named.",
@@ -23,14 +22,14 @@ def main(argv: list[str] | None = None) -> int:
         "autodiff of the reference, in float32 from the same in float64. Residuals are the bytes kept from "
         "forward to backward, over all cases in float64.",
     )
-    parser.add_argument("op", nargs="*", help=f"an op, of: {', '.join(known)}")
+    parser.add_argument("op", nargs="*", help=f"an op, of: {', '.join(OPS)}")
     parser.add_argument("-j", "--jobs", type=int, default=1, help="processes to prove in, 1 by default")
     arguments = parser.parse_args(argv)
-    ops = arguments.op or known
+    ops = arguments.op or OPS
     if arguments.jobs < 1:
         parser.error(f"--jobs must be at least 1, got {arguments.jobs}")
-    if unknown := [op for op in ops if op not in known]:
-        parser.error(f"unknown op {', '.join(unknown)}; known ops: {', '.join(known)}")
+    if unknown := [op for op in ops if op not in OPS]:
+        parser.error(f"unknown op {', '.join(unknown)}; known ops: {', '.join(OPS)}")
 
     print(_HEADER.format("", "", "float64", "float32", "float32", "residuals", "residuals", ""))
     print(_HEADER.format("op", "cases", "error", "error", "autodiff", "bytes", "autodiff", "result"))

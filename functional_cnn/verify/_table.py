@@ -1,4 +1,4 @@
-"""What the table of ``python -m functional_cnn.verify`` says of one rule."""
+"""What the table of ``python -m functional_cnn.verify`` says of one op."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from functional_cnn.verify.cases import CASES, Case
 
 
 class Row(NamedTuple):
-    """The proof of one rule over its cases; ``failure`` is the first that failed, None if all passed."""
+    """The proof of one op over its cases; ``failure`` is the first that failed, None if all passed."""
 
     op: str
     cases: int
@@ -52,7 +52,7 @@ def prove_op(op: str) -> Row:
 
 
 def prove(op: str, cases: Iterable[Case]) -> Row:
-    """Proves one rule at all its cases. Needs ``jax_enable_x64``."""
+    """Proves one op at all its cases. Needs ``jax_enable_x64``."""
     row = Row(op, 0, 0.0, 0.0, 0.0, 0, 0, None)
     for case in cases:
         try:
