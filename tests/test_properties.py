@@ -79,6 +79,25 @@ def test_conv(geometry, batch, channels, with_bias):
     assert_proved(lambda *args: fcnn.conv(*args, groups=groups, **geometry["options"]), x, kernel, *bias)
 
 
+@given(
+    geometry(largest_pad=2),
+    st.integers(0, 2),
+    st.sampled_from([(1, 2, 3), (2, 2, 1), (3, 1, 1)]),
+    st.integers(0, 1),
+)
+def test_conv_transpose(geometry, batch, channels, output_padding):
+    groups, per_group, outputs = channels
+    options = geometry["options"] | {"groups": groups}
+    if options["padding"] != "SAME" and options["stride"] != 1:
+        rank = len(geometry["inputs"])
+        strides = np.broadcast_to(options["stride"], rank)
+        options["output_padding"] = tuple(min(output_padding, int(s) - 1) for s in strides)
+    rng = np.random.default_rng(6)
+    x = jnp.asarray(rng.standard_normal((batch, *geometry["inputs"], groups * per_group)))
+    kernel = jnp.asarray(rng.standard_normal((*geometry["window"], outputs, groups * per_group)))
+    assert_proved(lambda *args: fcnn.conv_transpose(*args, **options), x, kernel)
+
+
 @given(geometry(largest_pad=2), st.integers(0, 2), st.booleans(), st.booleans())
 def test_max_pool(geometry, batch, ceil_mode, tied):
     rng = np.random.default_rng(2)

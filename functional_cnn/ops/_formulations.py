@@ -11,10 +11,10 @@ two cores against XLA's with JAX 0.10.2:
 | grouped | dkernel | an ungrouped convolution for each group | 46 to 450 |
 | more groups than ``_MOST_GROUPS`` | dkernel | for each tap, a matrix product batched over groups | 10 to 125 |
 | tiled: windows side by side, stride = window | dx | one matrix product, a row of it for each window | 1.0 to 40 |
-| | dkernel | one matrix product that contracts windows | 1.3 to 5 |
+| | dkernel | one matrix product that contracts windows | 1.3 to 4.5 |
 
-The forward map of tiled windows is level with XLA's, so that one stays. Every map returns the accumulator's
-dtype; the rule casts. Transposed convolution is made of the same maps: its forward is conv's dx.
+Forward, tiled windows win nothing by a matrix product from 32 channels on. Every map returns the
+accumulator's dtype; the rule casts. Transposed convolution is made of the same maps: its forward is conv's dx.
 """
 
 import functools

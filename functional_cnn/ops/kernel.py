@@ -115,8 +115,8 @@ def spectral_norm(
       kernel: (..., O), floating: of ``conv`` (*window, C // groups, O) or of ``dense`` (I, O).
       u: (O,), of kernel's dtype or in the accumulator's that this returns; of any length but 0. The caller
         carries it from step to step as state and starts from ``init.spectral_norm``.
-      iterations: the number of iterations, at least 0. With 0, for evaluation, u keeps its
-        direction: the result is that of the last training step at the same kernel.
+      iterations: the number of iterations, at least 0. With 0, for evaluation, u keeps its direction, so
+        that a trained u and its kernel give what they gave in training.
       eps: added to norms and to sigma, so that a kernel of zeros stays zero; not negative.
 
     Returns:
@@ -162,9 +162,9 @@ def spectral_norm(
 
 
 # Spectral normalisation, derived.    k the kernel, t all its axes but the last; u and v constants
-#   forward   sigma    = sum_{t,o} v[t] k[t,o] u[o],    y = k / s,    s = sigma + eps
-#   dsigma of y        = -sum_{t,o} dy[t,o] k[t,o] / s^2
-#   dkernel   dk[t,o]  = dy[t,o] / s + (dsigma - sum(dy k) / s^2) v[t] u[o]
+#   forward   sigma   = sum_{t,o} v[t] k[t,o] u[o],    y[t,o] = k[t,o] / s,    s = sigma + eps
+#   dkernel   dk[t,o] = dy[t,o] / s + (dsigma - sum(dy k) / s^2) v[t] u[o]
+#             in the brackets what sigma gets: its own cotangent, and y's through s
 #   du        0
 # Residuals: k and the given u, alive anyway, and u, v and sigma, of the size of a row and a column of k.
 # Formulation: products and sums over k as it stands, which a kernel split over a mesh allows.

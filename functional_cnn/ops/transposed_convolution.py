@@ -134,6 +134,8 @@ def _require_output(x: jax.Array, window: _window.Window) -> None:
 # The window is that conv's. Several sizes of y have a conv of x's size: its last pads, negative if need be,
 # are chosen so that y is the one whose last window ends with them.
 # Residuals: x and k, both alive anyway.
+# Formulation: as stated, each map is one of conv's. JAX's own gradient of lax's convolution over a dilated x
+# takes 10 to 20 times as long on CPU, nearly all of it in dkernel.
 # Reference: each tap's matrix product of x, its pixels s apart, at the tap's place in y; summed over taps.
 
 

@@ -6,9 +6,8 @@ from functional_cnn.verify.cases._case import Add, normal
 
 def conv_transpose(add: Add) -> None:
     def conv(label, x, kernel, *, bias=0, **rest):
-        add(
-            fcnn.conv_transpose, label, normal(*x), normal(*kernel), *([normal(bias)] if bias else []), **rest
-        )
+        draws = normal(*x), normal(*kernel), *([normal(bias)] if bias else [])
+        add(fcnn.conv_transpose, label, *draws, **rest)
 
     conv("3x3, stride 2, with bias", (2, 3, 4, 3), (3, 3, 2, 3), bias=2, stride=2, sharp=True)
     conv("2x2 tiles, output padding", (2, 3, 2, 3), (2, 2, 2, 3), stride=2, padding=1, output_padding=1)
@@ -22,8 +21,15 @@ def conv_transpose(add: Add) -> None:
         output_padding=(1, 2),
         dilation=(2, 1),
     )
-    conv("1D, stride smaller than output padding", (2, 5, 3), (4, 2, 3), bias=2, output_padding=1, dilation=2,
-         padding="VALID")  # fmt: skip
+    conv(
+        "1D, output padding as large as the stride",
+        (2, 5, 3),
+        (4, 2, 3),
+        bias=2,
+        padding="VALID",
+        output_padding=1,
+        dilation=2,
+    )
     conv("3D", (1, 2, 3, 2, 2), (2, 3, 2, 2, 2), padding=1, stride=(2, 1, 2))
     conv("stride larger than window, same", (1, 3, 4, 2), (2, 1, 3, 2), stride=(3, 2))
     conv("stride larger than window, valid", (1, 3, 4, 2), (2, 2, 3, 2), stride=3, padding="VALID")
