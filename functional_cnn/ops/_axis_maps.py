@@ -73,10 +73,16 @@ def along(values: Any, axis: int, ndim: int) -> Any:
     return values.reshape([-1 if a == axis else 1 for a in range(ndim)])
 
 
-def fold(step: Callable[[Any, Any], Any], carry: Any, taps: tuple[np.ndarray, ...]) -> Any:
+def fold(
+    step: Callable[[Any, Any], Any],
+    carry: Any,
+    taps: tuple[np.ndarray, ...],
+    *,
+    at_once: int = _MOST_TAPS_AT_ONCE,
+) -> Any:
     """The carry after ``step(carry, tap)`` for every tap: the arrays' rows, taken together."""
-    if len(taps[0]) > _MOST_TAPS_AT_ONCE:
-        return lax.scan(lambda carry, tap: (step(carry, tap), None), carry, taps)[0]
+    if len(taps[0]) > at_once:
+        return lax.scan(lambda carry, tap: (step(carry, tap), None), carry, taps, unroll=4)[0]
     for tap in zip(*taps, strict=True):
         carry = step(carry, tap)
     return carry

@@ -166,7 +166,11 @@ define(Rule("adaptive_avg_pool", _avg_reference, _avg_fwd, _avg_bwd))
 #             each dy goes to the input pixel that was its maximum; at a tie to the first one
 # Residuals: s, for each axis, an int8 where it has at most 128 pixels. The first maximum along the last axis,
 # then along the one before, is the first in row-major order.
+# Formulation: comparisons with more than a few pixels run in a loop. XLA would fuse the search for s into the
+# backward sweep, which then searches anew for every input pixel: 4 times slower at 32 to 56 pixels.
 # Reference: every window cut out, then the first entry equal to the maximum.
+
+_MOST_COMPARISONS_AT_ONCE = 4
 
 
 def _max_reference(spec, x):
@@ -210,10 +214,10 @@ def _first_maximum(x: jax.Array, axis: int, n: int, m: int) -> tuple[jax.Array, 
         view = take(x, tap[0], axis)
         return jnp.where((view == best) | jnp.isnan(view), along(tap[0], axis, x.ndim), index)
 
-    best = fold(larger, take(x, positions[0], axis), (positions[1:],))
+    best = fold(larger, take(x, positions[0], axis), (positions[1:],), at_once=_MOST_COMPARISONS_AT_ONCE)
     last = jnp.zeros_like(best, positions.dtype) + along(positions[-1], axis, x.ndim)
     # The index is found by a second look, backward, as in max pooling.
-    return best, fold(earlier, last, (positions[-2::-1],))
+    return best, fold(earlier, last, (positions[-2::-1],), at_once=_MOST_COMPARISONS_AT_ONCE)
 
 
 def _max_bwd(spec, indices, dy):

@@ -11,8 +11,8 @@ def adaptive_avg_pool(add: Add) -> None:
 def adaptive_max_pool(add: Add) -> None:
     _pools(add, fcnn.adaptive_max_pool, distinct)
     op = fcnn.adaptive_max_pool
-    add(op, "ties", tied(2, 7, 5, 3), output_size=3, smooth=False, sharp=True)
-    add(op, "ties, several hundred pixels along an axis", tied(1, 140, 3, 2), output_size=2, smooth=False)
+    add(op, "ties", tied(2, 11, 3, 1), output_size=2, smooth=False, sharp=True)
+    add(op, "ties, more than 128 pixels along an axis", tied(1, 140, 3, 2), output_size=2, smooth=False)
 
 
 def _pools(add: Add, op, draw) -> None:
