@@ -1,4 +1,4 @@
-"""The ops against Flax's layers and Optax's losses: results and the gradients of every argument, in float64.
+"""The ops against Flax's layers, JAX's functions and Optax's losses: results and all gradients, in float64.
 
 Flax shares our layouts and leaf names, so each comparison sets one function beside the other. What only
 lax's paddings can say, "SAME" with a stride and unequal sides, is compared here and not with PyTorch.
@@ -65,6 +65,21 @@ def test_conv_of_other_ranks(inputs, window):
     compare(partial(fcnn.conv, stride=2), layer(module), normal((2, *inputs, 3)), normal((*window, 3, 4)))
 
 
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize(
+    ("window", "stride", "dilation"),
+    [((3, 3), 1, 1), ((4, 3), (2, 3), 1), ((2, 2), 2, 1), ((3, 2), (1, 2), (2, 1))],
+)
+def test_conv_transpose(padding, window, stride, dilation):
+    options = {"stride": stride, "padding": padding, "dilation": dilation}
+    strides = (stride, stride) if isinstance(stride, int) else stride
+    module = nn.ConvTranspose(
+        5, window, strides=strides, padding=padding, kernel_dilation=dilation, transpose_kernel=True
+    )
+    arrays = map(normal, [(2, 5, 4, 3), (*window, 5, 3), (5,)])
+    compare(partial(fcnn.conv_transpose, **options), layer(module), *arrays)
+
+
 @pytest.mark.parametrize("with_bias", [False, True])
 def test_dense(with_bias):
     arrays = [normal((2, 3, 5)), normal((5, 4)), normal((4,))][: 2 + with_bias]
@@ -123,10 +138,81 @@ def test_batch_norm_inference(shapes):
     compare(partial(fcnn.batch_norm_inference, eps=1e-3), theirs, *arrays)
 
 
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", "sigmoid", "tanh", "softmax", "log_softmax"])
-def test_activations(name):
+def norm(module):
+    """A normalising module as a function of x, its scale and, where it has one, its bias."""
+    return lambda x, *leaves: module.apply({"params": dict(zip(("scale", "bias"), leaves, strict=False))}, x)
+
+
+@pytest.mark.parametrize("x_shape", [(4, 6), (2, 5, 6), (2, 4, 3, 6)])
+def test_norms_of_each_example(x_shape):
+    x, scale, bias = normal(x_shape), normal((6,)), normal((6,))
+    eps = {"epsilon": 1e-3, "use_fast_variance": False}
+    compare(partial(fcnn.layer_norm, eps=1e-3), norm(nn.LayerNorm(**eps)), x, scale, bias)
+    compare(partial(fcnn.group_norm, groups=3, eps=1e-3), norm(nn.GroupNorm(3, **eps)), x, scale, bias)
+    compare(partial(fcnn.rms_norm, eps=1e-3), norm(nn.RMSNorm(epsilon=1e-3)), x, scale)
+    if len(x_shape) > 2:
+        compare(partial(fcnn.instance_norm, eps=1e-3), norm(nn.InstanceNorm(**eps)), x, scale, bias)
+
+
+SAME_NAMES = [
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "elu",
+    "celu",
+    "selu",
+    "gelu",
+    "silu",
+    "mish",
+    "softplus",
+    "sigmoid",
+    "log_sigmoid",
+    "tanh",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_tanh",
+    "glu",
+    "softmax",
+    "log_softmax",
+]
+ACTIVATIONS = {getattr(fcnn, name): getattr(jax.nn, name) for name in SAME_NAMES}
+ACTIVATIONS[fcnn.softsign] = jax.nn.soft_sign
+
+
+@pytest.mark.parametrize(("ours", "theirs"), ACTIVATIONS.items(), ids=lambda function: function.__name__)
+def test_activations(ours, theirs):
     # Away from 0, where the slope of leaky_relu is PyTorch's.
-    compare(getattr(fcnn, name), getattr(nn, name), 3 * normal((4, 6)))
+    compare(ours, theirs, 3 * normal((4, 6)))
+
+
+def test_prelu():
+    module = nn.PReLU()
+    theirs = lambda x, slope: module.apply({"params": {"negative_slope": slope}}, x)  # noqa: E731
+    compare(fcnn.prelu, theirs, normal((4, 6)), normal(()))
+
+
+@pytest.mark.parametrize(
+    ("method", "antialias"),
+    [
+        ("nearest", False),
+        *((method, flag) for method in ("linear", "lanczos3", "lanczos5") for flag in (False, True)),
+    ],
+)
+@pytest.mark.parametrize("size", [(12, 10), (3, 7), (6, 5), (1, 11)], ids=str)
+def test_resize(method, antialias, size):
+    options = {"method": method, "antialias": antialias}
+    theirs = lambda x: jax.image.resize(x, (2, *size, 3), **options)  # noqa: E731
+    # jax.image computes its weights in float32.
+    x = normal((2, 6, 5, 3))
+    np.testing.assert_allclose(fcnn.resize(x, size, **options), theirs(x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect", "edge", "wrap"])
+@pytest.mark.parametrize("padding", [((0, 0), (0, 0)), ((1, 2), (0, 3)), ((13, 7), (4, 11))], ids=str)
+def test_pad(mode, padding):
+    x = normal((2, 5, 4, 3))
+    theirs = partial(jnp.pad, pad_width=((0, 0), *padding, (0, 0)), mode=mode)
+    compare(partial(fcnn.pad, padding=padding, mode=mode), theirs, x)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
