@@ -1,7 +1,7 @@
 """Padding."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -21,10 +21,11 @@ class PadSpec(NamedTuple):
     value: float
 
 
-_MODES = ("constant", "reflect", "edge", "wrap")
+Mode = Literal["constant", "reflect", "edge", "wrap"]
+_MODES = get_args(Mode)
 
 
-def pad(x: jax.Array, padding: Any, *, mode: str = "constant", value: float = 0) -> jax.Array:
+def pad(x: jax.Array, padding: Any, *, mode: Mode = "constant", value: float = 0) -> jax.Array:
     """Pads the spatial axes with a constant or with pixels of the image.
 
     y[n, i, c] = x[n, s[i], c], where s[i] = i - lo inside the image and, outside, the pixel that the mode puts

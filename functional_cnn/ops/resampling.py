@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,10 @@ class ResizeSpec(NamedTuple):
     antialias: bool
 
 
+Method = Literal[
+    "nearest", "nearest_floor", "linear", "bilinear", "trilinear", "triangle", "cubic", "bicubic", "tricubic",
+    "lanczos3", "lanczos5",
+]  # fmt: skip
 _METHODS = {
     "nearest": "nearest",
     "nearest_floor": "nearest_floor",
@@ -43,7 +47,7 @@ def resize(
     x: jax.Array,
     size: int | tuple[int, ...],
     *,
-    method: str = "linear",
+    method: Method = "linear",
     align_corners: bool = False,
     antialias: bool = False,
 ) -> jax.Array:

@@ -29,7 +29,7 @@ class Case(NamedTuple):
 
     def arguments(self, dtype: Any, seed: int = 0) -> tuple[Any, ...]:
         """The case's arguments, floating ones in ``dtype``; the same values for every dtype, up to rounding."""
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng([seed, 1])  # another stream than that of the cotangents
         drawn = (draw(rng) for draw in self.draws)
         return tuple(a.astype(dtype) if a.dtype == np.float64 else a for a in drawn)
 
