@@ -210,7 +210,8 @@ def glu(x: jax.Array, axis: int = -1) -> jax.Array:
 
 
 def _glu_reference(spec, x):
-    return jax.nn.glu(*widened(x), axis=spec.axis).astype(x.dtype)
+    (wide,) = widened(x)
+    return jax.nn.glu(wide, axis=spec.axis).astype(x.dtype)
 
 
 def _glu_fwd(spec, x):

@@ -3,7 +3,7 @@
 import argparse
 import multiprocessing
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 
 from functional_cnn.verify._table import Row, prove_op
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     return 1 if failures else 0
 
 
-def _proofs(ops: list[str], jobs: int) -> Iterator[Row]:
+def _proofs(ops: Sequence[str], jobs: int) -> Iterator[Row]:
     """The rows of the ops, in their order."""
     if jobs == 1:
         yield from map(prove_op, ops)
