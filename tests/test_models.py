@@ -42,7 +42,13 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize(("model", "shape", "classes"), MODELS.values(), ids=MODELS)
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "classes"),
+    [pytest.param(*run, id=name, marks=SLOW if "34" in name else ()) for name, run in MODELS.items()],
+)
 def test_apply(model, shape, classes):
     params, state = model.init(jax.random.key(0))
     chex.assert_trees_all_equal_dtypes(params, jax.tree.map(lambda p: p.astype(jnp.float32), params))
@@ -78,7 +84,6 @@ def losses(model, images, labels, steps=10):
     return found
 
 
-SLOW = pytest.mark.slow
 RUNS = [
     pytest.param(fcnn.models.lenet(batch_norm=True, dropout=0.2), (8, 28, 28, 1), id="lenet"),
     pytest.param(fcnn.models.resnet(num_classes=10), (2, 64, 64, 3), id="resnet18", marks=SLOW),

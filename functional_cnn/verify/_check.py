@@ -17,7 +17,8 @@ from functional_cnn.verify._first_order import (
     require_adjoint,
     require_linear,
     require_same_cotangents,
-    require_same_results,
+    require_same_types,
+    require_same_value,
 )
 from functional_cnn.verify._problem import Arrays, floating_results, is_floating, pose, random_like
 from functional_cnn.verify._transformations import require_second_derivatives, require_transformable
@@ -126,6 +127,7 @@ def check_vjp(
     tolerance = Tolerance(rtol, atol)
     all_results, all_expected = problem.flat(fun), problem.flat(reference)
     ours, theirs = floating_results(all_results), floating_results(all_expected)
+    require_same_types(*(jax.eval_shape(f, *problem.point) for f in (all_results, all_expected)))
     rng = np.random.default_rng(seed)
     shapes = jax.eval_shape(theirs, *problem.point)
     if not shapes:
@@ -136,7 +138,7 @@ def check_vjp(
     expected = [expected_of(problem.point, dy, v) for dy in dys]
     results, _, pushed = expected[0]
     compiled = jax.jit(all_results)
-    require_same_results(problem, compiled(*problem.point), results, tolerance)
+    require_same_value("result", problem, compiled(*problem.point), results, tolerance)
 
     results = tuple(leaf for leaf in results if is_floating(leaf))
     cotangents_of_reference = [pulled for _, pulled, _ in expected]

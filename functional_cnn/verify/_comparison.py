@@ -30,10 +30,7 @@ class Tolerance(NamedTuple):
 
 def require_equal(what: str, got: Any, expected: Any, tolerance: Tolerance, scale: float = 0.0) -> float:
     """Raises AssertionError unless the arrays agree; returns the largest difference by the largest element."""
-    if got.shape != expected.shape:
-        raise AssertionError(f"check_vjp: {what} has shape {got.shape}, expected {expected.shape}")
-    if got.dtype != expected.dtype:
-        raise AssertionError(f"check_vjp: {what} has dtype {got.dtype}, expected {expected.dtype}")
+    require_same_type(what, got, expected)
     if not jnp.issubdtype(expected.dtype, jnp.inexact):
         rtol, atol = 0.0, 0.0
     else:
@@ -54,6 +51,13 @@ def require_equal(what: str, got: Any, expected: Any, tolerance: Tolerance, scal
             f"{atol + rtol * abs(expected[worst]):.3g})"
         )
     return relative_error(error, expected, scale)
+
+
+def require_same_type(what: str, got: Any, expected: Any) -> None:
+    if got.shape != expected.shape:
+        raise AssertionError(f"check_vjp: {what} has shape {got.shape}, expected {expected.shape}")
+    if got.dtype != expected.dtype:
+        raise AssertionError(f"check_vjp: {what} has dtype {got.dtype}, expected {expected.dtype}")
 
 
 def _wide(array: Any) -> np.ndarray:

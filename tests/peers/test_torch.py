@@ -22,6 +22,14 @@ from torch_parity import COMPARISONS, differences, in_groups  # noqa: E402, whic
 GROUPS = list(in_groups(COMPARISONS))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _without_optimizations():
+    """Compiling takes most of the time here."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.mark.parametrize("group", GROUPS, ids=[f"{group[0].op}-{i}" for i, group in enumerate(GROUPS)])
 def test_as_in_torch(group, record_property):
     found = differences(group)
