@@ -1,6 +1,6 @@
 """The ways to compute convolution's three linear maps, and which of them serves a shape.
 
-XLA's own convolution serves every shape. On CPU three kinds of convolution have a faster way, measured on
+XLA's own convolution serves every shape. On CPU four kinds of convolution have a faster way, measured on
 two cores against XLA's with JAX 0.10.2:
 
 | kind | map | way | times faster |
