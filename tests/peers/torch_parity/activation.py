@@ -129,7 +129,14 @@ SOFTMAX = [
 COMPARISONS = sorted([*ELEMENTWISE, *HARD_SIGMOID, *CELU, *PRELU, *GLU, *SOFTMAX], key=lambda c: c.op)
 
 EXCLUDED = [
-    Excluded("relu", "the gradient at NaN", "PyTorch passes the cotangent, ours is 0 as in jax.nn.relu"),
+    *(
+        Excluded(op, "the gradient at NaN", "PyTorch passes the cotangent, ours is 0 as in jax.nn.relu")
+        for op in ("relu", "relu6", "hard_tanh")
+    ),
+    *(
+        Excluded(op, "the gradient at NaN", "PyTorch passes the cotangent, ours is NaN")
+        for op in ("elu", "hard_silu")
+    ),
     Excluded(
         "hard_sigmoid", "PyTorch's own backward", "it rounds 1/6 to float32 in float64; compared written out"
     ),
