@@ -215,7 +215,8 @@ def _glu_reference(spec, x):
 
 
 def _glu_fwd(spec, x):
-    a, b = jnp.split(*widened(x), 2, axis=spec.axis)
+    (wide,) = widened(x)
+    a, b = jnp.split(wide, 2, axis=spec.axis)
     return (a * lax.logistic(b)).astype(x.dtype), x
 
 
