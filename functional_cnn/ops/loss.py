@@ -67,8 +67,9 @@ def softmax_cross_entropy(logits: jax.Array, labels: jax.Array, *, label_smoothi
 #   forward   loss = T logsumexp(z) - sum_k t_k z_k
 #   dz        dz_k = dloss (T softmax(z)_k - t_k)
 #   dlabels   dq_k = dloss (1 - a) (logsumexp(z) - z_k)          none for integers
-# Residuals: z and the labels, alive anyway, and logsumexp(z), one number per example; the softmax, of z's
-# size, is made again; exp(z - logsumexp(z)) is at most 1 and needs no other shift.
+# Residuals: z and the labels, alive anyway, and logsumexp(z) as m = max z and l = log sum exp(z - m), two
+# numbers per example; the softmax, of z's size, is made again. It is exp(z - m - l): m + l, rounded where
+# logits are large, would cost it digits.
 # Reference: the definition through log_softmax, with one-hot targets written out.
 
 
@@ -104,22 +105,23 @@ def _softmax_fwd(spec, logits, labels):
     z, wide_labels = _wide(logits, labels)
     targets = _targets(spec, z, wide_labels)
     peak = lax.stop_gradient(jnp.max(z, axis=-1, keepdims=True))
-    log_normalizer = jnp.log(jnp.sum(jnp.exp(z - peak), axis=-1, keepdims=True)) + peak
+    log_total = jnp.log(jnp.sum(jnp.exp(z - peak), axis=-1, keepdims=True))
     # A term with t = 0 counts for nothing even where z is -inf.
-    loss = jnp.sum(jnp.where(targets == 0, 0, targets * (log_normalizer - z)), axis=-1)
-    return loss.astype(logits.dtype), (logits, labels, log_normalizer)
+    loss = jnp.sum(jnp.where(targets == 0, 0, targets * (log_total - (z - peak))), axis=-1)
+    return loss.astype(logits.dtype), (logits, labels, peak, log_total)
 
 
 def _softmax_bwd(spec, residuals, dloss):
-    logits, labels, log_normalizer = residuals
+    logits, labels, peak, log_total = residuals
     z, wide_labels = _wide(logits, labels)
     targets = _targets(spec, z, wide_labels)
     dloss = dloss[..., None].astype(z.dtype)
     total = jnp.sum(targets, axis=-1, keepdims=True)
-    dlogits = like_primal(dloss * (total * jnp.exp(z - log_normalizer) - targets), logits)
+    log_softmax = z - peak - log_total
+    dlogits = like_primal(dloss * (total * jnp.exp(log_softmax) - targets), logits)
     if jnp.issubdtype(labels.dtype, jnp.integer):
         return dlogits, None
-    dlabels = dloss * ((1 - spec.label_smoothing) * (log_normalizer - z))
+    dlabels = dloss * ((1 - spec.label_smoothing) * -log_softmax)
     return dlogits, like_primal(dlabels, labels)
 
 
