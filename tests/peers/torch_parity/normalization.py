@@ -77,7 +77,8 @@ LAYER = [
 
 
 def _group(x, *rest, groups, eps):
-    return F.group_norm(x.movedim(-1, 1), groups, *rest, eps=eps).movedim(1, -1)
+    # A copy: of a channels-last view around 100 PyTorch's float32 result is wrong in the third digit.
+    return F.group_norm(x.movedim(-1, 1).contiguous(), groups, *rest, eps=eps).movedim(1, -1)
 
 
 GROUP = [
@@ -153,5 +154,8 @@ EXCLUDED = [
     Excluded("rms_norm", "eps=None, the machine epsilon of the dtype", "ours has a number"),
     Excluded("instance_norm", "running statistics", "ours has none, nor has the paper"),
     Excluded("group_norm", "a group of one value in a batch of one", "PyTorch refuses it"),
+    Excluded(
+        "group_norm", "channels-last views in float32", "PyTorch loses digits; compared on a contiguous copy"
+    ),
     Excluded("group_norm", "a bias without a scale", "PyTorch's gradient raises"),
 ]
