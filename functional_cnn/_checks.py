@@ -76,6 +76,19 @@ def spatial(function: str, x: jax.Array, name: str = "x") -> int:
     return rank
 
 
+def images(function: str, x: Any) -> jax.Array:
+    """A floating array (N, *spatial, C) with any number of spatial dimensions."""
+    x = floating(function, "x", x)
+    if x.ndim < 2:
+        raise ValueError(f"{function}: x must have shape (N, *spatial, C), got shape {x.shape}")
+    return x
+
+
+def some_pixel(function: str, x: jax.Array) -> None:
+    if 0 in x.shape[1:-1]:
+        raise ValueError(f"{function}: x must have at least one pixel, got shape {x.shape}")
+
+
 def integer(function: str, name: str, value: Any, minimum: int) -> int:
     """A Python or NumPy integer, at least ``minimum``."""
     if isinstance(value, bool | np.bool_ | jax.Array):
@@ -149,6 +162,14 @@ def axes(function: str, name: str, value: Any, ndim: int) -> tuple[int, ...]:
     if len(set(found)) != len(found):
         raise ValueError(f"{function}: {name} names an axis twice, got {value!r}")
     return tuple(sorted(found))
+
+
+def some_axes(function: str, name: str, value: Any, ndim: int) -> tuple[int, ...]:
+    """As ``axes``, at least one."""
+    found = axes(function, name, value, ndim)
+    if not found:
+        raise ValueError(f"{function}: {name} must name at least one axis of x, got {value!r}")
+    return found
 
 
 def same_shape(function: str, name: str, value: jax.Array, first_name: str, first: jax.Array) -> None:

@@ -268,6 +268,12 @@ def tap_view(padded: jax.Array, tap: Sizes, window: Window, outputs: Sizes) -> j
     return lax.slice(padded, (0, *first, 0), (batch, *last, channels), (1, *window.stride, 1))
 
 
+def tap_views(x: jax.Array, window: Window, value: float = 0.0) -> list[jax.Array]:
+    """What every tap reads of ``x`` padded by a constant, in the taps' row-major order."""
+    padded, outputs = pad_spatial(x, window.padding, value), window.output_sizes(x.shape[1:-1])
+    return [tap_view(padded, tap, window, outputs) for tap in taps(window)]
+
+
 def gather_gradient(
     window: Window, inputs: Sizes, arrays: Sequence[jax.Array], term: Callable[..., jax.Array]
 ) -> jax.Array:

@@ -28,6 +28,14 @@ def _forget_compiled_programs():
     jax.clear_caches()
 
 
+@pytest.fixture(scope="module")
+def without_optimizations():
+    """For modules in which compiling takes most of the time."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture(scope="session")
 def devices():
     found = jax.devices()

@@ -1,6 +1,5 @@
 """The proof of every rule at every case of the table, and in every dtype."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,13 +8,8 @@ from functional_cnn.verify import check_vjp
 from functional_cnn.verify._table import by_autodiff, float32_errors, precision_errors
 from functional_cnn.verify.cases import CASES
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _without_optimizations():
-    """Compiling takes most of the time here; python -m functional_cnn.verify has XLA's optimisations."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+# python -m functional_cnn.verify has XLA's optimisations.
+pytestmark = pytest.mark.usefixtures("without_optimizations")
 
 
 def name(case):

@@ -219,11 +219,10 @@ def _as_matrix(kernel: jax.Array) -> jax.Array:
 
 def _depthwise_forward(spec, x, kernel):
     x, kernel = widened(x, kernel)
-    window = spec.window
-    outputs = window.output_sizes(x.shape[1:-1])
-    padded = _window.pad_spatial(x, window.padding)
-    views = (_window.tap_view(padded, tap, window, outputs) * kernel[tap][0] for tap in _window.taps(window))
-    return functools.reduce(operator.add, views)
+    views, taps = _window.tap_views(x, spec.window), _window.taps(spec.window)
+    return functools.reduce(
+        operator.add, (view * kernel[tap][0] for view, tap in zip(views, taps, strict=True))
+    )
 
 
 def _depthwise_input_gradient(spec, dy, kernel, inputs):
@@ -236,10 +235,7 @@ def _depthwise_input_gradient(spec, dy, kernel, inputs):
 
 def _depthwise_kernel_gradient(spec, dy, x, kernel):
     x, dy = widened(x, dy)
-    padded = _window.pad_spatial(x, spec.window.padding)
-    products = [
-        _window.tap_view(padded, tap, spec.window, dy.shape[1:-1]) * dy for tap in _window.taps(spec.window)
-    ]
+    products = [view * dy for view in _window.tap_views(x, spec.window)]
     # Only the first spatial axis is reduced for all taps at once: that reads x and dy in one sweep, the
     # inner loop along C, and leaves a sharded batch to the plain sum.
     zero = lax.full((), 0, dy.dtype)
@@ -289,15 +285,13 @@ def _grouped_kernel_gradient(spec, dy, x, kernel):
 
 
 def _batched_kernel_gradient(spec, dy, x, kernel):
-    window, groups = spec.window, spec.groups
+    groups = spec.groups
     *_, per_group, outputs = kernel.shape
-    padded = _window.pad_spatial(x, window.padding)
     dy_groups = dy.reshape(*dy.shape[:-1], groups, outputs // groups)
     pixels, group_axis = tuple(range(dy.ndim - 1)), (dy.ndim - 1,)
     replicated = jax.sharding.NamedSharding(jax.typeof(kernel).sharding.mesh, jax.P())
     products = []
-    for tap in _window.taps(window):
-        view = _window.tap_view(padded, tap, window, dy.shape[1:-1])
+    for view in _window.tap_views(x, spec.window):
         product = lax.dot_general(
             view.reshape(*view.shape[:-1], groups, per_group),
             dy_groups,

@@ -27,3 +27,19 @@ def mean_and_variance(x: jax.Array, mean: Callable[[Any], Any]) -> tuple[jax.Arr
 def affine(h: jax.Array, scale: jax.Array | None, bias: jax.Array | None) -> jax.Array:
     y = h if scale is None else h * scale
     return y if bias is None else y + bias
+
+
+def across(parameter: jax.Array | None, axes: tuple[int, ...], x: jax.Array) -> jax.Array | None:
+    """A parameter that has some of x's axes, in a shape that broadcasts with x."""
+    if parameter is None:
+        return None
+    return jnp.expand_dims(parameter, [a for a in range(x.ndim) if a not in axes])
+
+
+def standardized_gradient(h: jax.Array, r: jax.Array, g: jax.Array, mean: Callable[[Any], Any]) -> jax.Array:
+    """dx from g = dh, where h = (x - mean(x)) r and r = 1 / sqrt(var(x) + eps).
+
+    r g, less what moves the mean, E[g], and the variance, h E[g h].
+    """
+    mean_g, mean_gh = mean((g, g * h))
+    return r * (g - mean_g - h * mean_gh)

@@ -88,8 +88,7 @@ def adaptive_max_pool(x: jax.Array, output_size: int | tuple[int | None, ...] | 
 def _checked(function: str, x: jax.Array, output_size: Any) -> tuple[jax.Array, AdaptivePoolSpec]:
     x = _checks.floating(function, "x", x)
     rank, inputs = _checks.spatial(function, x), x.shape[1:-1]
-    if 0 in inputs:
-        raise ValueError(f"{function}: x must have at least one pixel, got shape {x.shape}")
+    _checks.some_pixel(function, x)
     entries = output_size if isinstance(output_size, tuple | list) else (output_size,) * rank
     if len(entries) == rank:
         entries = tuple(n if entry is None else entry for n, entry in zip(inputs, entries, strict=True))

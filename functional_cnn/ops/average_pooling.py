@@ -140,10 +140,8 @@ def _reciprocal_counts(spec: AvgPoolSpec, dtype) -> np.ndarray:
 
 def _avg_fwd(spec, x):
     (total,) = widened(x)
-    for stage, inputs in _window.stages(spec.window, spec.inputs):
-        padded, outputs = _window.pad_spatial(total, stage.padding), stage.output_sizes(inputs)
-        views = (_window.tap_view(padded, tap, stage, outputs) for tap in _window.taps(stage))
-        total = functools.reduce(operator.add, views)
+    for stage, _ in _window.stages(spec.window, spec.inputs):
+        total = functools.reduce(operator.add, _window.tap_views(total, stage))
     return (total * _reciprocal_counts(spec, total.dtype)).astype(x.dtype), None
 
 
@@ -270,8 +268,7 @@ def global_avg_pool(x: jax.Array) -> jax.Array:
     """
     x = _checks.floating("global_avg_pool", "x", x)
     _checks.spatial("global_avg_pool", x)
-    if 0 in x.shape[1:-1]:
-        raise ValueError(f"global_avg_pool: x must have at least one pixel, got shape {x.shape}")
+    _checks.some_pixel("global_avg_pool", x)
     return apply("global_avg_pool", GlobalPoolSpec(x.shape[1:-1]), x)
 
 

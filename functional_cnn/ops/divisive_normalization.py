@@ -11,6 +11,7 @@ from jax import lax
 
 from functional_cnn import _checks
 from functional_cnn._numerics import like_primal, widened
+from functional_cnn.ops._statistics import across, affine
 from functional_cnn.rule import Rule, apply, define
 
 
@@ -56,9 +57,7 @@ def rms_norm(
     """
     function = "rms_norm"
     x = _checks.floating(function, "x", x)
-    axes = _checks.axes(function, "axis", axis, x.ndim)
-    if not axes:
-        raise ValueError(f"{function}: axis must name at least one axis of x, got {axis!r}")
+    axes = _checks.some_axes(function, "axis", axis, x.ndim)
     shape = tuple(x.shape[a] for a in axes)
     scale = _checks.parameter(function, "scale", scale, shape, "entry of the axes", "x", x)
     return apply(function, RmsNormSpec(axes, _checks.not_negative(function, "eps", eps)), x, scale)
@@ -72,20 +71,16 @@ def rms_norm(
 # Reference: division by the square root of the mean square.
 
 
-def _across(spec, scale, x):
-    return scale.reshape([n if a in spec.axes else 1 for a, n in enumerate(x.shape)])
-
-
 def _rms_reference(spec, x, scale):
     wide, wide_scale = widened(x, scale)
     y = wide / jnp.sqrt(jnp.mean(jnp.square(wide), spec.axes, keepdims=True) + spec.eps)
-    return (y if scale is None else y * _across(spec, wide_scale, x)).astype(x.dtype)
+    return affine(y, across(wide_scale, spec.axes, x), None).astype(x.dtype)
 
 
 def _rms_fwd(spec, x, scale):
     wide, wide_scale = widened(x, scale)
     r = lax.rsqrt(jnp.mean(wide * wide, spec.axes, keepdims=True) + spec.eps)
-    y = wide * r if scale is None else wide * r * _across(spec, wide_scale, x)
+    y = affine(wide * r, across(wide_scale, spec.axes, x), None)
     return y.astype(x.dtype), (x, scale, r)
 
 
@@ -93,7 +88,7 @@ def _rms_bwd(spec, residuals, dy):
     x, scale, r = residuals
     wide, wide_scale, dy = widened(x, scale, dy)
     h = wide * r
-    g = dy if scale is None else dy * _across(spec, wide_scale, x)
+    g = affine(dy, across(wide_scale, spec.axes, x), None)
     dx = like_primal(r * (g - h * jnp.mean(g * h, spec.axes, keepdims=True)), x)
     if scale is None:
         return dx, None

@@ -176,8 +176,8 @@ def drop_block(x: jax.Array, key: jax.Array, *, rate: float, block_size: int | t
 #   forward   y  = x m s
 #   dx        dx = dy m s
 # Residuals: the key, from which the mask is drawn again.
-# Formulation: m is spread from the first pixels of blocks over the blocks one axis after the other.
-# Reference: lax.reduce_window spreads it over all axes at once.
+# Formulation: m is spread from the first pixels of blocks over the blocks as a pool sums, in shifted views.
+# Reference: lax.reduce_window spreads it.
 
 
 def _block_starts(spec, shape, key):
@@ -204,17 +204,10 @@ def _drop_block_reference(spec, x, key):
 def _without_blocks(spec, x, key):
     if spec.rate == 0:
         return x
-    dropped = _block_starts(spec, x.shape, key)
-    ones = (1,) * len(spec.block)
-    for axis, b in enumerate(spec.block):
-        line = tuple(b if i == axis else 1 for i in range(len(ones)))
-        window = Window(line, ones, tuple((k - 1, k - 1) for k in line), ones)
-        padded, outputs = (
-            _window.pad_spatial(dropped, window.padding),
-            window.output_sizes(dropped.shape[1:-1]),
-        )
-        views = (_window.tap_view(padded, tap, window, outputs) for tap in _window.taps(window))
-        dropped = functools.reduce(operator.or_, views)
+    dropped, ones = _block_starts(spec, x.shape, key), (1,) * len(spec.block)
+    block = Window(spec.block, ones, tuple((b - 1, b - 1) for b in spec.block), ones)
+    for stage, _ in _window.stages(block, dropped.shape[1:-1]):
+        dropped = functools.reduce(operator.or_, _window.tap_views(dropped, stage))
     (wide,) = widened(x)
     return jnp.where(dropped, 0, wide * _scale(~dropped, wide.dtype)).astype(x.dtype)
 

@@ -8,6 +8,7 @@ from jax import lax
 
 from functional_cnn import _checks
 from functional_cnn._numerics import accumulator, like_primal, widened
+from functional_cnn.ops._statistics import standardized_gradient
 from functional_cnn.rule import Rule, apply, define
 
 
@@ -95,7 +96,9 @@ def _standardization_bwd(spec, residuals, dy):
     kernel, mean, r = residuals
     wide, dy = widened(kernel, dy)
     h = (wide - mean) * r
-    dkernel = r * (dy - jnp.mean(dy, _leading(dy)) - h * jnp.mean(dy * h, _leading(dy)))
+    dkernel = standardized_gradient(
+        h, r, dy, lambda pair: jax.tree.map(lambda a: jnp.mean(a, _leading(a)), pair)
+    )
     return (like_primal(dkernel, kernel),)
 
 

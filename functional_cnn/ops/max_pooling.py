@@ -169,9 +169,7 @@ def _fwd(spec, x):
 
 def _first_maximum(stage: Window, inputs: Sizes, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The maximum of each window and the number of the tap that holds it first."""
-    outputs = stage.output_sizes(inputs)
-    padded = _window.pad_spatial(x, stage.padding, -jnp.inf)
-    views = [_window.tap_view(padded, tap, stage, outputs) for tap in _window.taps(stage)]
+    views = _window.tap_views(x, stage, -jnp.inf)
     best = views[0]
     for view in views[1:]:
         better = ~(view <= best) & ~jnp.isnan(best)  # a larger value or the first NaN
@@ -207,18 +205,16 @@ define(Rule("max_pool", _reference, _fwd, _bwd))
 def _fwd_with_indices(spec, x):
     y, taps = _fwd(spec, x)
     numbers = jnp.arange(math.prod(spec.inputs), dtype=np.int32).reshape(1, *spec.inputs, 1)
-    for (stage, inputs), tap in zip(_window.stages(spec.window, spec.inputs), taps, strict=True):
-        numbers = _chosen(stage, inputs, numbers, tap)
+    for (stage, _), tap in zip(_window.stages(spec.window, spec.inputs), taps, strict=True):
+        numbers = _chosen(stage, numbers, tap)
     return (y, numbers), taps
 
 
-def _chosen(stage: Window, inputs: Sizes, values: jax.Array, tap: jax.Array) -> jax.Array:
+def _chosen(stage: Window, values: jax.Array, tap: jax.Array) -> jax.Array:
     """What the chosen tap of each window reads."""
-    outputs = stage.output_sizes(inputs)
-    padded = _window.pad_spatial(values, stage.padding)
     chosen = jnp.zeros_like(tap, values.dtype)
-    for number, place in enumerate(_window.taps(stage)):
-        chosen = jnp.where(tap == number, _window.tap_view(padded, place, stage, outputs), chosen)
+    for number, view in enumerate(_window.tap_views(values, stage)):
+        chosen = jnp.where(tap == number, view, chosen)
     return chosen
 
 
@@ -251,8 +247,7 @@ def global_max_pool(x: jax.Array) -> jax.Array:
     """
     x = _checks.floating("global_max_pool", "x", x)
     _checks.spatial("global_max_pool", x)
-    if 0 in x.shape[1:-1]:
-        raise ValueError(f"global_max_pool: x must have at least one pixel, got shape {x.shape}")
+    _checks.some_pixel("global_max_pool", x)
     return apply("global_max_pool", GlobalPoolSpec(x.shape[1:-1]), x)
 
 

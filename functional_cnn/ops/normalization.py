@@ -68,9 +68,7 @@ def batch_norm(
 
 
 def _checked(function, x, scale, bias):
-    x = _checks.floating(function, "x", x)
-    if x.ndim < 2:
-        raise ValueError(f"{function}: x must have shape (N, *spatial, C), got shape {x.shape}")
+    x = _checks.images(function, x)
     channels = x.shape[-1]
     scale = _checks.vector(function, "scale", scale, channels, "channel", "x", x)
     bias = _checks.vector(function, "bias", bias, channels, "channel", "x", x)

@@ -89,8 +89,7 @@ def resize(
     """
     x = _checks.floating("resize", "x", x)
     rank, inputs = _checks.spatial("resize", x), x.shape[1:-1]
-    if 0 in inputs:
-        raise ValueError(f"resize: x must have at least one pixel, got shape {x.shape}")
+    _checks.some_pixel("resize", x)
     outputs = _checks.per_axis("resize", "size", size, rank)
     if not isinstance(method, str):
         raise TypeError(f"resize: method must be a str, got {type(method).__name__} {method!r}")

@@ -9,7 +9,7 @@ from jax import lax
 
 from functional_cnn import _checks
 from functional_cnn._numerics import like_primal, widened
-from functional_cnn.ops._statistics import affine, mean_and_variance
+from functional_cnn.ops._statistics import across, affine, mean_and_variance, standardized_gradient
 from functional_cnn.rule import Rule, apply, define
 
 
@@ -58,9 +58,7 @@ def layer_norm(
     """
     function = "layer_norm"
     x = _checks.floating(function, "x", x)
-    axes = _checks.axes(function, "axis", axis, x.ndim)
-    if not axes:
-        raise ValueError(f"{function}: axis must name at least one axis of x, got {axis!r}")
+    axes = _checks.some_axes(function, "axis", axis, x.ndim)
     scale, bias = _parameters(function, x, scale, bias, tuple(x.shape[a] for a in axes), "entry of the axes")
     spec = SampleNormSpec(axes, None, axes, _checks.not_negative(function, "eps", eps))
     return apply(function, spec, x, scale, bias)
@@ -101,7 +99,7 @@ def group_norm(
     Reference: Y. Wu and K. He, "Group normalization", arXiv:1803.08494, section 3.1.
     """
     function = "group_norm"
-    x = _images(function, x)
+    x = _checks.images(function, x)
     channels = x.shape[-1]
     groups = _checks.integer(function, "groups", groups, minimum=1)
     if channels % groups:
@@ -145,19 +143,12 @@ def instance_norm(
     Reference: D. Ulyanov, A. Vedaldi and V. Lempitsky, "Instance normalization", arXiv:1607.08022, section 2.
     """
     function = "instance_norm"
-    x = _images(function, x)
+    x = _checks.images(function, x)
     if x.ndim < 3:
         raise ValueError(f"{function}: x must have at least one spatial dimension, got shape {x.shape}")
     scale, bias = _parameters(function, x, scale, bias, x.shape[-1:], "channel")
     pixels, eps = tuple(range(1, x.ndim - 1)), _checks.not_negative(function, "eps", eps)
     return apply(function, SampleNormSpec(pixels, None, (x.ndim - 1,), eps), x, scale, bias)
-
-
-def _images(function, x):
-    x = _checks.floating(function, "x", x)
-    if x.ndim < 2:
-        raise ValueError(f"{function}: x must have shape (N, *spatial, C), got shape {x.shape}")
-    return x
 
 
 def _parameters(function, x, scale, bias, shape, what):
@@ -181,13 +172,6 @@ def _parameters(function, x, scale, bias, shape, what):
 # Reference: the channels split into groups, the mean, then the mean square of what is left, as in the papers.
 
 
-def _across(spec, parameter, x):
-    """A parameter's axes set beside those of x."""
-    if parameter is None:
-        return None
-    return parameter.reshape([n if a in spec.features else 1 for a, n in enumerate(x.shape)])
-
-
 def _reference(spec, x, scale, bias):
     wide, wide_scale, wide_bias = widened(x, scale, bias)
     seen, axes = wide, spec.axes
@@ -196,7 +180,7 @@ def _reference(spec, x, scale, bias):
         axes = (*axes, seen.ndim - 1)
     centered = seen - jnp.mean(seen, axes, keepdims=True)
     h = centered / jnp.sqrt(jnp.mean(jnp.square(centered), axes, keepdims=True) + spec.eps)
-    y = affine(h.reshape(x.shape), _across(spec, wide_scale, x), _across(spec, wide_bias, x))
+    y = affine(h.reshape(x.shape), across(wide_scale, spec.features, x), across(wide_bias, spec.features, x))
     return y.astype(x.dtype)
 
 
@@ -215,7 +199,9 @@ def _fwd(spec, x, scale, bias):
     wide, wide_scale, wide_bias = widened(x, scale, bias)
     first, rest, var = mean_and_variance(wide, functools.partial(_mean, spec))
     r = lax.rsqrt(var + spec.eps)
-    y = affine((wide - first - rest) * r, _across(spec, wide_scale, x), _across(spec, wide_bias, x))
+    y = affine(
+        (wide - first - rest) * r, across(wide_scale, spec.features, x), across(wide_bias, spec.features, x)
+    )
     return y.astype(x.dtype), (x, scale, bias, first, rest, r)
 
 
@@ -223,9 +209,8 @@ def _bwd(spec, residuals, dy):
     x, scale, bias, first, rest, r = residuals
     wide, dy, wide_scale = widened(x, dy, scale)
     h = (wide - first - rest) * r
-    g = affine(dy, _across(spec, wide_scale, x), None)
-    mean_g, mean_gh = _mean(spec, (g, g * h))
-    dx = r * (g - mean_g - h * mean_gh)
+    g = affine(dy, across(wide_scale, spec.features, x), None)
+    dx = standardized_gradient(h, r, g, functools.partial(_mean, spec))
     shared = tuple(a for a in range(x.ndim) if a not in spec.features)
     dscale = None if scale is None else like_primal((dy * h).sum(shared), scale)
     dbias = None if bias is None else like_primal(dy.sum(shared), bias)

@@ -112,8 +112,7 @@ def _require_kernel(x: jax.Array, kernel: jax.Array, rank: int, groups: int) -> 
 
 def _require_output(x: jax.Array, window: _window.Window) -> None:
     inputs = x.shape[1:-1]
-    if 0 in inputs:
-        raise ValueError(f"conv_transpose: x must have at least one pixel, got shape {x.shape}")
+    _checks.some_pixel("conv_transpose", x)
     outputs = window.input_sizes(inputs)
     if any(output < 1 for output in outputs):
         raise ValueError(

@@ -5,7 +5,6 @@ What is compared and what is not stands in torch_parity; conftest.py prints both
 
 import collections
 
-import jax
 import numpy as np
 import pytest
 
@@ -15,19 +14,11 @@ from functional_cnn.verify.cases import OPS
 torch = pytest.importorskip("torch")
 
 torch.set_num_threads(1)
-jax.config.update("jax_enable_x64", True)  # so that this file also runs without tests/conftest.py
 
 from torch_parity import COMPARISONS, differences, in_groups  # noqa: E402, which needs PyTorch
 
+pytestmark = pytest.mark.usefixtures("without_optimizations")
 GROUPS = list(in_groups(COMPARISONS))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _without_optimizations():
-    """Compiling takes most of the time here."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.mark.parametrize("group", GROUPS, ids=[f"{group[0].op}-{i}" for i, group in enumerate(GROUPS)])
