@@ -1,0 +1,1 @@
+"""Measurements side by side: ours, autodiff, Flax and PyTorch in one process."""

@@ -1,0 +1,103 @@
+"""What a benchmark leaves behind: figures as JSON and CSV with the machine they come from, and pictures."""
+
+import csv
+import datetime
+import importlib.metadata
+import json
+import math
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("functional_cnn", "jax", "jaxlib", "flax", "torch")
+_VARIABLES = ("XLA_FLAGS", "GLIBC_TUNABLES", "OMP_WAIT_POLICY")
+_COLOURS = {
+    "autodiff": "#4C72B0",
+    "flax": "#55A868",
+    "torch": "#DD8452",
+    "torch.compile": "#937860",
+    "ours": "#C44E52",
+}
+
+
+def machine() -> dict[str, str]:
+    """The processor, the versions, the variables that change speed, and the date."""
+    return {
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        **{package: _version(package) for package in _PACKAGES},
+        **{variable: os.environ.get(variable, "") for variable in _VARIABLES},
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def write(directory: Path, name: str, rows: Sequence[dict[str, Any]], settings: dict[str, Any]) -> None:
+    """Writes ``<name>.json``, with machine and settings, and ``<name>.csv``; rows have equal columns."""
+    directory.mkdir(parents=True, exist_ok=True)
+    document = {"machine": machine(), "settings": settings, "rows": list(rows)}
+    (directory / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
+    with (directory / f"{name}.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def geometric_mean(ratios: Sequence[float]) -> float:
+    return math.exp(sum(map(math.log, ratios)) / len(ratios))
+
+
+def bars(
+    path: Path, title: str, rows: Sequence[str], series: dict[str, Sequence[float | None]], xlabel: str
+) -> None:
+    """Horizontal bars of ratios, one group a row, on a logarithmic axis with a line at 1."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot as plt
+
+    height = 0.8 / len(series)
+    figure, axes = plt.subplots(figsize=(9, 1.5 + len(rows) * max(0.22, 0.11 * len(series))))
+    for number, (name, ratios) in enumerate(series.items()):
+        present = [(i, ratio) for i, ratio in enumerate(ratios) if ratio is not None]
+        axes.barh(
+            [i + (number - (len(series) - 1) / 2) * height for i, _ in present],
+            # A bar on a logarithmic axis starts at 1: to the right ours is faster, to the left slower.
+            [ratio - 1 for _, ratio in present],
+            height,
+            left=1,
+            label=name,
+            color=_COLOURS.get(name),
+        )
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}x")
+    axes.set_yticks(range(len(rows)), rows, fontsize=8)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlabel(xlabel)
+    axes.set_title(title)
+    axes.grid(axis="x", alpha=0.3)
+    axes.legend(fontsize=8)
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
