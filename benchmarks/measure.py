@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 
 _FEWEST_CALLS = 5
+_MOST_CALLS = 30
 
 
 class Timing(NamedTuple):
@@ -32,7 +33,7 @@ def quiet_threads() -> None:
 def interleaved(
     runs: dict[str, Callable[[], Any]], *, seconds: float, rest: float = 0.02
 ) -> dict[str, Timing]:
-    """Calls the functions in turn, each until its calls have taken ``seconds``, and at least five times.
+    """Calls the functions in turn, each until its calls have taken ``seconds``, five to thirty times.
 
     Each round starts with another function, so that none always follows the same one; ``rest`` seconds of
     sleep before each call let the threads of the one before come to rest. A call ends when the JAX arrays
@@ -49,8 +50,12 @@ def interleaved(
             jax.block_until_ready(runs[name]())
             times[name].append(time.perf_counter() - start)
         order = [*order[1:], order[0]]
-        order = [name for name in order if len(times[name]) < _FEWEST_CALLS or sum(times[name]) < seconds]
+        order = [name for name in order if not _enough(times[name], seconds)]
     return {name: _timing(taken) for name, taken in times.items()}
+
+
+def _enough(taken: list[float], seconds: float) -> bool:
+    return len(taken) == _MOST_CALLS or (len(taken) >= _FEWEST_CALLS and sum(taken) >= seconds)
 
 
 def _timing(taken: list[float]) -> Timing:

@@ -1,0 +1,113 @@
+"""Times whole training steps against autodiff, Flax and PyTorch: ``python -m benchmarks.train``.
+
+A step is the mean cross-entropy, its gradient and SGD with momentum, in float32, with the batch's statistics in
+batch normalisation and neither dropout nor stochastic depth. All libraries start from the same parameters; their
+first losses must agree before anything is timed. Writes train.json, train.csv and train.png.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks import measure, report
+from benchmarks.networks import SETTINGS
+from benchmarks.steps import PROVIDERS, make_problem, make_step
+
+measure.quiet_threads()  # before PyTorch is imported, which making its step does
+
+_STEPS_COMPARED = 3
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.train",
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--networks", nargs="+", choices=SETTINGS, default=list(SETTINGS))
+    parser.add_argument("--providers", nargs="+", choices=PROVIDERS, default=PROVIDERS)
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each provider's steps")
+    parser.add_argument("--batch", type=int, help="another batch size")
+    parser.add_argument("--size", type=int, help="another image size")
+    parser.add_argument("--output", type=Path, default=Path("runs/benchmarks"))
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = parse()
+    rows = []
+    for name in tqdm(options.networks, unit="network"):
+        rows += measure_network(name, options)
+        jax.clear_caches()
+    report.write(options.output, "train", rows, {"seconds": options.seconds, "dtype": "float32"})
+    print(table(rows))
+    others = [provider for provider in options.providers if provider != "ours"]
+    over = {o: [_ratio(rows, name, o) for name in options.networks] for o in others}
+    report.bars(
+        options.output / "train.png",
+        "Training step, float32",
+        options.networks,
+        over,
+        "times our time: to the right ours is faster",
+    )
+
+
+def measure_network(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """One dict for each provider."""
+    setting = SETTINGS[name]
+    setting = setting._replace(batch=options.batch or setting.batch, size=options.size or setting.size)
+    problem = make_problem(setting)
+    steps = {provider: make_step(problem, provider) for provider in options.providers}
+    losses = {provider: [step.run() for _ in range(_STEPS_COMPARED)] for provider, step in steps.items()}
+    _require_equal(name, losses)
+    timings = measure.interleaved(
+        {provider: step.run for provider, step in steps.items()}, seconds=options.seconds
+    )
+    return [
+        {
+            "network": name,
+            "batch": setting.batch,
+            "size": setting.size,
+            "parameters": sum(leaf.size for leaf in jax.tree.leaves(problem.params)),
+            "provider": provider,
+            "median_ms": 1e3 * timing.median,
+            "low_ms": 1e3 * timing.low,
+            "high_ms": 1e3 * timing.high,
+            "calls": timing.count,
+            "compile_s": steps[provider].compile_s,
+            "temp_mb": steps[provider].temp_mb,
+        }
+        for provider, timing in timings.items()
+    ]
+
+
+def _require_equal(name: str, losses: dict[str, list[float]]) -> None:
+    first = next(iter(losses.values()))
+    for provider, found in losses.items():
+        if not np.allclose(found, first, rtol=1e-3):
+            raise RuntimeError(f"{name}: {provider}'s first losses are {found}, the others' {first}")
+
+
+def _ratio(rows: list[dict[str, Any]], network: str, provider: str) -> float:
+    medians = {row["provider"]: row["median_ms"] for row in rows if row["network"] == network}
+    return medians[provider] / medians["ours"]
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    lines = [f"{'network':16} {'provider':14} {'ms':>9} {'over ours':>9} {'compile s':>9} {'temp MiB':>9}"]
+    for row in rows:
+        compile_s, temp_mb = ("" if v is None else f"{v:.1f}" for v in (row["compile_s"], row["temp_mb"]))
+        ratio = _ratio(rows, row["network"], row["provider"])
+        lines.append(
+            f"{row['network']:16} {row['provider']:14} {row['median_ms']:9.1f} {ratio:8.2f}x "
+            f"{compile_s:>9} {temp_mb:>9}"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
