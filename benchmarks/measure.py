@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-_FEWEST_CALLS = 5
+_FEWEST_CALLS = 3
 _MOST_CALLS = 30
 
 
@@ -33,7 +33,7 @@ def quiet_threads() -> None:
 def interleaved(
     runs: dict[str, Callable[[], Any]], *, seconds: float, rest: float = 0.02
 ) -> dict[str, Timing]:
-    """Calls the functions in turn, each until its calls have taken ``seconds``, five to thirty times.
+    """Calls the functions in turn, each until its calls have taken ``seconds``, three to thirty times.
 
     Each round starts with another function, so that none always follows the same one; ``rest`` seconds of
     sleep before each call let the threads of the one before come to rest. A call ends when the JAX arrays

@@ -46,8 +46,9 @@ def main() -> None:
     measured = []
     for row in tqdm(rows, unit="row"):
         measured += measure_row(row, options.providers, options.seconds)
+        # After each row, so that a run that is stopped leaves what it has measured.
+        report.write(options.output, "ops", measured, {"seconds": options.seconds, "dtype": "float32"})
         jax.clear_caches()
-    report.write(options.output, "ops", measured, {"seconds": options.seconds, "dtype": "float32"})
     print(table(measured, options.providers))
     print(summary(measured, options.providers))
     draw(options.output / "ops.png", measured, options.providers)

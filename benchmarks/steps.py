@@ -77,7 +77,7 @@ def _network(setting: Setting, layers: Any, images: Any) -> Any:
 
 
 def make_step(problem: Problem, provider: str, compiler_options: dict[str, Any] | None = None) -> Step:
-    """``compiler_options`` are for ours: what a user of our training step gets."""
+    """``compiler_options`` are for ours, as ``training.make_train_step`` compiles with them."""
     if "torch" in provider:
         from benchmarks.torch_step import make_torch_step
 

@@ -16,10 +16,11 @@ from tqdm import tqdm
 from benchmarks import measure, report
 from benchmarks.networks import SETTINGS
 from benchmarks.steps import PROVIDERS, make_problem, make_step
+from functional_cnn import tuning
 
 measure.quiet_threads()  # before PyTorch is imported, which making its step does
 
-_STEPS_COMPARED = 3
+_STEPS_COMPARED = 2
 
 
 def parse() -> argparse.Namespace:
@@ -42,8 +43,9 @@ def main() -> None:
     rows = []
     for name in tqdm(options.networks, unit="network"):
         rows += measure_network(name, options)
+        # After each network, so that a run that is stopped leaves what it has measured.
+        report.write(options.output, "train", rows, {"seconds": options.seconds, "dtype": "float32"})
         jax.clear_caches()
-    report.write(options.output, "train", rows, {"seconds": options.seconds, "dtype": "float32"})
     print(table(rows))
     others = [provider for provider in options.providers if provider != "ours"]
     over = {o: [_ratio(rows, name, o) for name in options.networks] for o in others}
@@ -61,7 +63,9 @@ def measure_network(name: str, options: argparse.Namespace) -> list[dict[str, An
     setting = SETTINGS[name]
     setting = setting._replace(batch=options.batch or setting.batch, size=options.size or setting.size)
     problem = make_problem(setting)
-    steps = {provider: make_step(problem, provider) for provider in options.providers}
+    steps = {
+        provider: make_step(problem, provider, tuning.compiler_options()) for provider in options.providers
+    }
     losses = {provider: [step.run() for _ in range(_STEPS_COMPARED)] for provider, step in steps.items()}
     _require_equal(name, losses)
     timings = measure.interleaved(

@@ -20,7 +20,7 @@ import pictures
 from safetensors.numpy import save_file
 
 import functional_cnn as fcnn
-from functional_cnn import data, training
+from functional_cnn import data, training, tuning
 
 
 class Source(NamedTuple):
@@ -80,6 +80,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--shift", type=int, default=1, help="move training images by up to so many pixels")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--autodiff", action="store_true", help="differentiate by JAX alone, to compare")
+    parser.add_argument(
+        "--tuned", action="store_true", help="start again with the environment that pays on this machine"
+    )
     parser.add_argument("--output", type=Path, default=Path("runs"))
     parser.add_argument("--name", help="the run's folder in the output (default: data-model)")
     return parser.parse_args()
@@ -120,6 +123,8 @@ def write_params(path: Path, state: training.TrainState) -> None:
 
 def main() -> None:
     options = parse()
+    if options.tuned:
+        tuning.restart_tuned()
     source = SOURCES[options.data]
     try:
         train, test = source.load(options.data_dir)

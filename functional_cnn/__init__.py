@@ -29,7 +29,7 @@ from functional_cnn.ops.unpooling import max_unpool
 from functional_cnn.rule import RULES, Rule, autodiff, use_rules, with_rules
 
 if TYPE_CHECKING:
-    from functional_cnn import data, training, verify
+    from functional_cnn import data, training, tuning, verify
 
 __all__ = [
     "RULES",
@@ -91,13 +91,14 @@ __all__ = [
     "stochastic_depth",
     "tanh",
     "training",
+    "tuning",
     "use_rules",
     "verify",
     "weight_standardization",
     "with_rules",
 ]
 
-_LAZY = ("data", "training", "verify")
+_LAZY = ("data", "training", "tuning", "verify")
 
 
 def __getattr__(name: str):

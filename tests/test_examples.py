@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from functional_cnn import tuning
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
-PLAIN = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+PLAIN = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "GLIBC_TUNABLES")}
 
 
 def run(example, *arguments, cwd):
@@ -43,6 +45,12 @@ def test_train_writes_parameters_metrics_and_pictures(tmp_path):
         "settings.json",
     }
     assert (tmp_path / "runs" / "short" / "metrics.csv").read_text().count("\n") == 3
+
+
+def test_tuned_starts_again_once_and_says_so(tmp_path):
+    finished = run("train.py", "--tuned", "--data", "mnist", "--data-dir", "here", cwd=tmp_path)
+    assert finished.returncode == 1
+    assert finished.stdout.count("starting again with") == (1 if tuning.recommended_settings() else 0)
 
 
 def test_train_names_the_missing_file(tmp_path):

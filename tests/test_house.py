@@ -25,6 +25,7 @@ FLOORS = {
     "models": 3,
     "data": 4,
     "training": 4,
+    "tuning": 3,
 }
 # The pages of cases call the public ops by their public names, as a user does.
 ABOVE = "verify/cases/", "functional_cnn"

@@ -60,6 +60,17 @@ def test_fit_learns_digits():
     assert all(norm > 0 for record in history for norm in record["gradient_norms"].values())
 
 
+def test_step_works_inside_another_jit():
+    step = training.make_train_step(MODEL, OPTIMIZER)
+    state = training.TrainState.create(MODEL, OPTIMIZER, jax.random.key(1))
+    images, labels = jnp.ones((8, 8, 8, 1)), jnp.arange(8, dtype=jnp.int32)
+    inside, _ = jax.jit(lambda state: jax.lax.scan(lambda s, _: step(s, images, labels), state, length=1))(
+        state
+    )
+    alone, _ = step(state, images, labels)
+    chex.assert_trees_all_close(inside.params, alone.params, rtol=1e-4, atol=1e-6)
+
+
 def test_step_is_traced_once_and_repeats_exactly():
     step = chex.assert_max_traces(training.make_train_step(MODEL, OPTIMIZER).__wrapped__, n=1)
     step = jax.jit(step)
