@@ -180,8 +180,10 @@ def compiler_options() -> dict[str, Any]:
       2.0
     """
     if (0, 10) <= jax.__version_info__ < (0, 11):
-        # Of YNNPACK only the matrix products: XLA's own convolution is the faster one.
-        return {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT"}
+        # YNNPACK's matrix products and reductions, which are faster than XLA's own, and not its convolution.
+        fusions = ("DOT", "INDIVIDUAL_DOT", "REDUCE")
+        names = ",".join(f"LIBRARY_FUSION_TYPE_{fusion}" for fusion in fusions)
+        return {"xla_cpu_experimental_ynn_fusion_type": names}
     return {}
 
 

@@ -63,7 +63,7 @@ def test_fit_learns_digits():
 def test_step_works_inside_another_jit():
     step = training.make_train_step(MODEL, OPTIMIZER)
     state = training.TrainState.create(MODEL, OPTIMIZER, jax.random.key(1))
-    images, labels = jnp.ones((8, 8, 8, 1)), jnp.arange(8, dtype=jnp.int32)
+    images, labels = jnp.ones((8, 8, 8, 1), jnp.float32), jnp.arange(8, dtype=jnp.int32)
     inside, _ = jax.jit(lambda state: jax.lax.scan(lambda s, _: step(s, images, labels), state, length=1))(
         state
     )

@@ -206,7 +206,12 @@ def _pointwise_input_gradient(spec, dy, kernel, inputs):
 
 def _pointwise_kernel_gradient(spec, dy, x, kernel):
     pixels = tuple(range(dy.ndim - 1))
-    matrix = _dot(spec, _kept_pixels(spec, x, dy.shape[1:-1]), dy, pixels, pixels, _as_matrix(kernel))
+    x = _kept_pixels(spec, x, dy.shape[1:-1])
+    # XLA copies the first operand of a product over its leading axes, transposed: the smaller one.
+    if x.shape[-1] <= dy.shape[-1]:
+        matrix = _dot(spec, x, dy, pixels, pixels, _as_matrix(kernel))
+    else:
+        matrix = _dot(spec, dy, x, pixels, pixels, _as_matrix(kernel)).T
     return matrix.reshape(kernel.shape)
 
 

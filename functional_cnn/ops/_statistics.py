@@ -1,27 +1,22 @@
 """What the normalisations share: statistics that survive a large offset in float32, and the affine map."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 
-def mean_and_variance(x: jax.Array, mean: Callable[[Any], Any]) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The mean, as a first value and the rest, and the biased variance.
+def centered_statistics(
+    x: jax.Array, mean: Callable[[jax.Array], jax.Array]
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """x - mean(x), the mean, and the biased variance, which is the mean square of what is left.
 
-    ``mean`` averages an array, or each of a pair of arrays, over what the statistics are taken; a pair in
-    one sweep. First m0 = mean(x), then E[d] and E[d^2] of d = x - m0. E[d] mends the rounding of m0, a long
-    float32 sum; var = E[d^2] - E[d]^2 is safe as E[d] is of the size of that rounding. The mean's two parts
-    stay apart: x - m0 - E[d] is right to the last bits of x - mean, where their sum, rounded at an offset of
-    1e4, would not be.
+    ``mean`` averages over what the statistics are taken. The second sweep is what an offset of 1e4 costs:
+    E[x^2] - E[x]^2 would lose all digits there.
     """
-    first = lax.stop_gradient(mean(x))
-    d = x - first
-    rest, square = mean((d, d * d))
-    var = square - rest * rest
-    return first, rest, jnp.where(var < 0, 0, var)
+    average = mean(x)
+    centered = x - average
+    return centered, average, mean(centered * centered)
 
 
 def affine(h: jax.Array, scale: jax.Array | None, bias: jax.Array | None) -> jax.Array:
@@ -36,10 +31,12 @@ def across(parameter: jax.Array | None, axes: tuple[int, ...], x: jax.Array) -> 
     return jnp.expand_dims(parameter, [a for a in range(x.ndim) if a not in axes])
 
 
-def standardized_gradient(h: jax.Array, r: jax.Array, g: jax.Array, mean: Callable[[Any], Any]) -> jax.Array:
-    """dx from g = dh, where h = (x - mean(x)) r and r = 1 / sqrt(var(x) + eps).
+def standardized_gradient(
+    centered: jax.Array, r: jax.Array, g: jax.Array, mean: Callable[[jax.Array], jax.Array]
+) -> jax.Array:
+    """dx from g = dh, where h = centered r, centered = x - mean(x) and r = 1 / sqrt(var(x) + eps).
 
     r g, less what moves the mean, E[g], and the variance, h E[g h].
     """
-    mean_g, mean_gh = mean((g, g * h))
-    return r * (g - mean_g - h * mean_gh)
+    mean_gh = r * mean(g * centered)
+    return r * (g - mean(g) - centered * (r * mean_gh))

@@ -8,7 +8,7 @@ from jax import lax
 
 from functional_cnn import _checks
 from functional_cnn._numerics import accumulator, like_primal, widened
-from functional_cnn.ops._statistics import standardized_gradient
+from functional_cnn.ops._statistics import centered_statistics, standardized_gradient
 from functional_cnn.rule import Rule, apply, define
 
 
@@ -86,19 +86,15 @@ def _standardization_reference(spec, kernel):
 
 def _standardization_fwd(spec, kernel):
     (wide,) = widened(kernel)
-    mean = jnp.mean(wide, _leading(wide))
-    centered = wide - mean
-    r = lax.rsqrt(jnp.mean(centered * centered, _leading(wide)) + spec.eps)
+    centered, mean, var = centered_statistics(wide, lambda a: jnp.mean(a, _leading(a)))
+    r = lax.rsqrt(var + spec.eps)
     return (centered * r).astype(kernel.dtype), (kernel, mean, r)
 
 
 def _standardization_bwd(spec, residuals, dy):
     kernel, mean, r = residuals
     wide, dy = widened(kernel, dy)
-    h = (wide - mean) * r
-    dkernel = standardized_gradient(
-        h, r, dy, lambda pair: jax.tree.map(lambda a: jnp.mean(a, _leading(a)), pair)
-    )
+    dkernel = standardized_gradient(wide - mean, r, dy, lambda a: jnp.mean(a, _leading(a)))
     return (like_primal(dkernel, kernel),)
 
 

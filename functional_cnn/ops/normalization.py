@@ -10,7 +10,7 @@ from jax import lax
 
 from functional_cnn import _checks
 from functional_cnn._numerics import accumulator, like_primal, sum_leading, widened
-from functional_cnn.ops._statistics import affine, mean_and_variance
+from functional_cnn.ops._statistics import affine, centered_statistics
 from functional_cnn.rule import Rule, apply, define
 
 
@@ -87,8 +87,7 @@ def _checked(function, x, scale, bias):
 # Over named axes the statistics are means of the shards' means. The shares of y are averaged over the
 # shards; what comes in for the returned statistics goes back through the transpose of pmean, which is not
 # the same where shard_map knows them to be equal on all shards.
-# Residuals: x, alive anyway as the convolution's output, and 3 C numbers for mean and var.
-# Statistics: a first mean, then what is left of it and the variance in one sweep, as _statistics.py says.
+# Residuals: x, alive anyway as the convolution's output, and 2 C numbers for mean and var.
 # Reference: the mean, then the mean square of what is left, as in the paper.
 
 
@@ -110,28 +109,30 @@ def _reference(spec, x, scale, bias):
 
 
 def _mean(spec, values):
-    return _mean_over_shards(spec, jax.tree.map(lambda v: jnp.mean(v, _rows(v)), values))
+    return _mean_over_shards(spec, jnp.mean(values, _rows(values)))
 
 
 def _fwd(spec, x, scale, bias):
     wide, wide_scale, wide_bias = widened(x, scale, bias)
-    first, rest, var = mean_and_variance(wide, functools.partial(_mean, spec))
-    y = affine((wide - first - rest) * lax.rsqrt(var + spec.eps), wide_scale, wide_bias)
-    return (y.astype(x.dtype), first + rest, var), (x, scale, bias, first, rest, var)
+    centered, mean, var = centered_statistics(wide, functools.partial(_mean, spec))
+    y = affine(centered * lax.rsqrt(var + spec.eps), wide_scale, wide_bias)
+    return (y.astype(x.dtype), mean, var), (x, scale, bias, mean, var)
 
 
 def _bwd(spec, residuals, cotangents):
-    x, scale, bias, first, rest, var = residuals
+    x, scale, bias, mean, var = residuals
     dy, dmean, dvar = cotangents
     wide, wide_scale, dy = widened(x, scale, dy)
     r = lax.rsqrt(var + spec.eps)
-    centered = wide - first - rest
-    h = centered * r
-    db, dg = sum_leading(dy), sum_leading(dy * h)
+    centered = wide - mean
+    count = math.prod(x.shape[:-1])
+    # r stays outside the sum: forward and backward then share the one array ``centered``. In an empty batch
+    # r is NaN and the sum, of nothing, is 0.
+    db, dg = sum_leading(dy), sum_leading(dy * centered)
+    dg = r * dg if count else dg
     slope = r if wide_scale is None else wide_scale * r
     m, v = _statistics_cotangents(spec, (-slope * db, -slope * r * dg / 2), (dmean, dvar))
-    count = math.prod(x.shape[:-1]) or 1
-    dx = slope * dy + m / count + (2 * v / count) * centered
+    dx = slope * dy + m / max(count, 1) + (2 * v / max(count, 1)) * centered
     dscale = None if scale is None else like_primal(dg, scale)
     dbias = None if bias is None else like_primal(db, bias)
     return like_primal(dx, x), dscale, dbias

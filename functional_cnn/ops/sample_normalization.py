@@ -9,7 +9,7 @@ from jax import lax
 
 from functional_cnn import _checks
 from functional_cnn._numerics import like_primal, widened
-from functional_cnn.ops._statistics import across, affine, mean_and_variance, standardized_gradient
+from functional_cnn.ops._statistics import across, affine, centered_statistics, standardized_gradient
 from functional_cnn.rule import Rule, apply, define
 
 
@@ -165,8 +165,7 @@ def _parameters(function, x, scale, bias, shape, what):
 #   dscale    dg = sum dy h
 #   dx        dx = r (g - E[g] - h E[g h]),    g = scale dy
 #             since dh/dx = r ([same] - 1 / M - h h / M): the mean's and the variance's share in each value
-# Residuals: x, alive anyway, and three numbers for each mean.
-# Statistics: a first mean, then what is left of it and the variance in one sweep, as _statistics.py says.
+# Residuals: x, alive anyway, and two numbers for each mean.
 # Formulation: a group's mean is the mean of its channels' means over the pixels, so that only small arrays
 # are split into groups and every sweep over x runs along all channels.
 # Reference: the channels split into groups, the mean, then the mean square of what is left, as in the papers.
@@ -185,7 +184,7 @@ def _reference(spec, x, scale, bias):
 
 
 def _mean(spec, values):
-    return jax.tree.map(lambda v: _over_groups(spec, jnp.mean(v, spec.axes, keepdims=True)), values)
+    return _over_groups(spec, jnp.mean(values, spec.axes, keepdims=True))
 
 
 def _over_groups(spec, means):
@@ -197,22 +196,20 @@ def _over_groups(spec, means):
 
 def _fwd(spec, x, scale, bias):
     wide, wide_scale, wide_bias = widened(x, scale, bias)
-    first, rest, var = mean_and_variance(wide, functools.partial(_mean, spec))
+    centered, mean, var = centered_statistics(wide, functools.partial(_mean, spec))
     r = lax.rsqrt(var + spec.eps)
-    y = affine(
-        (wide - first - rest) * r, across(wide_scale, spec.features, x), across(wide_bias, spec.features, x)
-    )
-    return y.astype(x.dtype), (x, scale, bias, first, rest, r)
+    y = affine(centered * r, across(wide_scale, spec.features, x), across(wide_bias, spec.features, x))
+    return y.astype(x.dtype), (x, scale, bias, mean, r)
 
 
 def _bwd(spec, residuals, dy):
-    x, scale, bias, first, rest, r = residuals
+    x, scale, bias, mean, r = residuals
     wide, dy, wide_scale = widened(x, dy, scale)
-    h = (wide - first - rest) * r
+    centered = wide - mean
     g = affine(dy, across(wide_scale, spec.features, x), None)
-    dx = standardized_gradient(h, r, g, functools.partial(_mean, spec))
+    dx = standardized_gradient(centered, r, g, functools.partial(_mean, spec))
     shared = tuple(a for a in range(x.ndim) if a not in spec.features)
-    dscale = None if scale is None else like_primal((dy * h).sum(shared), scale)
+    dscale = None if scale is None else like_primal((dy * (centered * r)).sum(shared), scale)
     dbias = None if bias is None else like_primal(dy.sum(shared), bias)
     return like_primal(dx, x), dscale, dbias
 
