@@ -92,7 +92,8 @@ def measure_network(name: str, options: argparse.Namespace) -> list[dict[str, An
 def _require_equal(name: str, losses: dict[str, list[float]]) -> None:
     first = next(iter(losses.values()))
     for provider, found in losses.items():
-        if not np.allclose(found, first, rtol=1e-3):
+        # The second loss has gone through a whole step, which enlarges what rounding differs by.
+        if not np.allclose(found, first, rtol=(1e-4, 1e-2)):
             raise RuntimeError(f"{name}: {provider}'s first losses are {found}, the others' {first}")
 
 
