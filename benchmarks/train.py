@@ -67,7 +67,7 @@ def measure_network(name: str, options: argparse.Namespace) -> list[dict[str, An
         provider: make_step(problem, provider, tuning.compiler_options()) for provider in options.providers
     }
     losses = {provider: [step.run() for _ in range(_STEPS_COMPARED)] for provider, step in steps.items()}
-    _require_equal(name, losses)
+    require_equal(name, losses)
     timings = measure.interleaved(
         {provider: step.run for provider, step in steps.items()}, seconds=options.seconds
     )
@@ -89,7 +89,8 @@ def measure_network(name: str, options: argparse.Namespace) -> list[dict[str, An
     ]
 
 
-def _require_equal(name: str, losses: dict[str, list[float]]) -> None:
+def require_equal(name: str, losses: dict[str, list[float]]) -> None:
+    """Raises RuntimeError where a library does not compute the same steps."""
     first = next(iter(losses.values()))
     for provider, found in losses.items():
         # The second loss has gone through a whole step, which enlarges what rounding differs by.
