@@ -39,13 +39,13 @@ def _wrong_padding(rule):
 
 def _without_mean_term(rule):
     def bwd(spec, residuals, cotangents):
-        x, scale, _, first, rest, var = residuals
+        x, scale, _, mean, var = residuals
         dy, dmean, dvar = cotangents
         _, dscale, dbias = rule.bwd(spec, residuals, cotangents)
         r = lax.rsqrt(var + spec.eps)
-        h = (x - first - rest) * r
+        h = (x - mean) * r
         count = x.size // x.shape[-1]
-        dx = scale * r * (dy - h * dscale / count) + (dmean + 2 * dvar * (x - first - rest)) / count
+        dx = scale * r * (dy - h * dscale / count) + (dmean + 2 * dvar * (x - mean)) / count
         return dx, dscale, dbias
 
     return rule._replace(bwd=bwd)
