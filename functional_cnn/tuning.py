@@ -100,7 +100,8 @@ def recommended_environment() -> dict[str, str]:
 
     Returns:
       The variables with whole values: what the process was started with, and the entries of
-      ``recommended_settings`` that it does not name yet. ``{}`` where nothing is recommended.
+      ``recommended_settings`` that it does not name yet. ``{}`` where nothing is recommended. An ``XLA_FLAGS``
+      that names a file of flags stays as it is.
 
     Example:
       >>> from functional_cnn import tuning
@@ -115,7 +116,7 @@ def _merged(settings: tuple[Setting, ...], environment: Mapping[str, str]) -> di
     for setting in settings:
         variable = setting.variable
         merged.setdefault(variable, environment.get(variable, ""))
-        if not _names(setting, merged):
+        if not _is_left_to_user(setting, merged):
             entries = [entry for entry in (merged[variable], f"{setting.name}={setting.value}") if entry]
             merged[variable] = _SEPARATORS[variable].join(entries)
     return merged
@@ -124,17 +125,26 @@ def _merged(settings: tuple[Setting, ...], environment: Mapping[str, str]) -> di
 def missing_settings() -> tuple[Setting, ...]:
     """The recommended settings that this process was not started with.
 
-    An entry that is there with another value counts as started with: it is the user's choice.
+    An entry that is there with another value counts as started with: it is the user's choice. So does every
+    XLA flag where ``XLA_FLAGS`` names a file of flags.
 
     Returns:
       Some of ``recommended_settings``.
     """
     environment = _environment_at_start()
-    return tuple(setting for setting in recommended_settings() if not _names(setting, environment))
+    return tuple(setting for setting in recommended_settings() if not _is_left_to_user(setting, environment))
 
 
-def _names(setting: Setting, environment: Mapping[str, str]) -> bool:
-    entries = environment.get(setting.variable, "").split(_SEPARATORS[setting.variable])
+def _is_left_to_user(setting: Setting, environment: Mapping[str, str]) -> bool:
+    """Whether the variable names the setting already, or is a file's name, to which nothing can be added."""
+    value = environment.get(setting.variable, "")
+    if setting.variable == "XLA_FLAGS":
+        # XLA takes any white space between flags, and a value that does not start with "-" for a file of flags.
+        entries = value.split()
+        if entries and not entries[0].startswith("-"):
+            return True
+    else:
+        entries = value.split(":")
     return any(entry.partition("=")[0] == setting.name for entry in entries)
 
 
@@ -191,7 +201,7 @@ def main() -> None:
     """Prints the recommended environment as lines for a shell, with reasons and whether each is in force."""
     settings, missing = recommended_settings(), missing_settings()
     for setting in settings:
-        state = "not in force" if setting in missing else "in force"
+        state = "not in force" if setting in missing else "in force, or left to what you set"
         print(f"# {setting.name}: {setting.reason} ({state})")
     for variable, value in recommended_environment().items():
         print(f"export {variable}={shlex.quote(value)}")

@@ -45,6 +45,19 @@ def test_what_is_set_stays_and_the_rest_is_added():
     assert tuning._merged(settings, merged) == merged
 
 
+@pytest.mark.parametrize("space", [" ", "\t", "\n", "\r\n"])
+def test_what_is_set_stays_whatever_the_white_space(space):
+    settings = tuning._recommended("linux", (0, 12, 0), ("", ""), "")
+    flags = space.join(["--xla_dump_to=here", "--xla_cpu_enable_concurrency_optimized_scheduler=true"])
+    assert tuning._merged(settings, {"XLA_FLAGS": flags}) == {"XLA_FLAGS": flags}
+
+
+def test_a_file_of_flags_stays():
+    """XLA takes the whole value for the file's name, and stops where there is no such file."""
+    settings = tuning._recommended("linux", (0, 10, 2), ("", ""), "")
+    assert tuning._merged(settings, {"XLA_FLAGS": "flags.txt"}) == {"XLA_FLAGS": "flags.txt"}
+
+
 def python(code, **variables):
     plain = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "GLIBC_TUNABLES")}
     return subprocess.run(
