@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import functional_cnn as fcnn
 
 Tree = dict[str, dict[str, Any]]
+Leaf = Callable[[str, str, tuple[int, ...]], Any]  # the array of a layer's name, a leaf's name and a shape
 
 
 class _Common:
@@ -29,30 +30,24 @@ class _Common:
 
 
 class OurLayers(_Common):
-    """``params`` and ``state`` hold the arrays; the moved running statistics gather in ``moved``.
+    """``parameter`` and ``statistic`` find arrays; the moved running statistics gather in ``moved``."""
 
-    Where they have a method ``find``, it makes them.
-    """
-
-    def __init__(self, params: Tree, state: Tree):
-        self.params, self.state, self.moved = params, state, {}
-
-    def _leaf(self, tree, layer, leaf, *shape):
-        return tree.find(layer, leaf, shape) if hasattr(tree, "find") else tree[layer][leaf]
+    def __init__(self, parameter: Leaf, statistic: Leaf):
+        self.parameter, self.statistic, self.moved = parameter, statistic, {}
 
     def conv(self, name, x, features, window, *, stride=1, pad=0, groups=1, bias=False):
-        kernel = self._leaf(self.params, name, "kernel", window, window, x.shape[-1] // groups, features)
-        shift = self._leaf(self.params, name, "bias", features) if bias else None
+        kernel = self.parameter(name, "kernel", (window, window, x.shape[-1] // groups, features))
+        shift = self.parameter(name, "bias", (features,)) if bias else None
         return fcnn.conv(x, kernel, shift, stride=stride, padding=pad, groups=groups)
 
     def conv_transpose(self, name, x, features, window):
-        kernel = self._leaf(self.params, name, "kernel", window, window, features, x.shape[-1])
-        bias = self._leaf(self.params, name, "bias", features)
+        kernel = self.parameter(name, "kernel", (window, window, features, x.shape[-1]))
+        bias = self.parameter(name, "bias", (features,))
         return fcnn.conv_transpose(x, kernel, bias, stride=window, padding="VALID")
 
     def batch_norm(self, name, x):
-        parameters = (self._leaf(self.params, name, leaf, x.shape[-1]) for leaf in ("scale", "bias"))
-        running = (self._leaf(self.state, name, leaf, x.shape[-1]) for leaf in ("mean", "var"))
+        parameters = (self.parameter(name, leaf, x.shape[-1:]) for leaf in ("scale", "bias"))
+        running = (self.statistic(name, leaf, x.shape[-1:]) for leaf in ("mean", "var"))
         y, *batch = fcnn.batch_norm(x, *parameters)
         mean, var = (
             0.9 * old + 0.1 * jax.lax.stop_gradient(new) for old, new in zip(running, batch, strict=True)
@@ -61,8 +56,8 @@ class OurLayers(_Common):
         return y
 
     def dense(self, name, x, features):
-        kernel = self._leaf(self.params, name, "kernel", x.shape[-1], features)
-        return fcnn.dense(x, kernel, self._leaf(self.params, name, "bias", features))
+        kernel = self.parameter(name, "kernel", (x.shape[-1], features))
+        return fcnn.dense(x, kernel, self.parameter(name, "bias", (features,)))
 
     def max_pool(self, x, window, *, stride, pad=0):
         return fcnn.max_pool(x, window, stride=stride, padding=pad)

@@ -1,4 +1,4 @@
-"""Timing of several functions in one process, interleaved."""
+"""Compiling programs, and timing several of them in one process, interleaved."""
 
 import os
 import statistics
@@ -12,13 +12,29 @@ _FEWEST_CALLS = 3
 _MOST_CALLS = 30
 
 
-class Timing(NamedTuple):
-    """Seconds a call: the median and the quartiles."""
+PROVIDERS = ("ours", "autodiff", "flax", "torch", "torch.compile")
 
-    median: float
-    low: float
-    high: float
-    count: int
+
+class Program(NamedTuple):
+    """What is timed.
+
+    Attributes:
+      run: makes one call; what it returns is waited for.
+      compile_s: seconds from the function to the program; None where nothing is compiled.
+      temp_mb: the program's temp memory in MiB, where the library tells.
+    """
+
+    run: Callable[..., Any]
+    compile_s: float | None
+    temp_mb: float | None
+
+
+def compiled(function: Callable[..., Any], *args: Any, **options: Any) -> Program:
+    """A JAX function compiled for arguments, with options of ``jax.jit``; it still takes them."""
+    start = time.perf_counter()
+    program = jax.jit(function, **options).lower(*args).compile()
+    taken = time.perf_counter() - start
+    return Program(program, taken, program.memory_analysis().temp_size_in_bytes / 2**20)
 
 
 def quiet_threads() -> None:
@@ -30,34 +46,43 @@ def quiet_threads() -> None:
     os.environ.setdefault("KMP_BLOCKTIME", "0")
 
 
-def interleaved(
-    runs: dict[str, Callable[[], Any]], *, seconds: float, rest: float = 0.02
-) -> dict[str, Timing]:
+def interleaved(programs: dict[str, Program], *, seconds: float, rest: float = 0.02) -> list[dict[str, Any]]:
     """Calls the functions in turn, each until its calls have taken ``seconds``, three to thirty times.
 
     Each round starts with another function, so that none always follows the same one; ``rest`` seconds of
     sleep before each call let the threads of the one before come to rest. A call ends when the JAX arrays
     that it returns are there. One call of each comes before, untimed.
+
+    Returns the columns of a table's rows, one for each provider.
     """
-    for run in runs.values():
-        jax.block_until_ready(run())
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    order = list(runs)
+    for program in programs.values():
+        jax.block_until_ready(program.run())
+    times: dict[str, list[float]] = {name: [] for name in programs}
+    order = list(programs)
     while order:
         for name in order:
             time.sleep(rest)
             start = time.perf_counter()
-            jax.block_until_ready(runs[name]())
+            jax.block_until_ready(programs[name].run())
             times[name].append(time.perf_counter() - start)
         order = [*order[1:], order[0]]
         order = [name for name in order if not _enough(times[name], seconds)]
-    return {name: _timing(taken) for name, taken in times.items()}
+    return [_columns(name, programs[name], taken) for name, taken in times.items()]
 
 
 def _enough(taken: list[float], seconds: float) -> bool:
     return len(taken) == _MOST_CALLS or (len(taken) >= _FEWEST_CALLS and sum(taken) >= seconds)
 
 
-def _timing(taken: list[float]) -> Timing:
-    low, median, high = statistics.quantiles(taken, n=4, method="inclusive")
-    return Timing(median, low, high, len(taken))
+def _columns(provider: str, program: Program, taken: list[float]) -> dict[str, Any]:
+    """The median and the quartiles in milliseconds, and what compiling took."""
+    low, median, high = (1e3 * quartile for quartile in statistics.quantiles(taken, n=4, method="inclusive"))
+    return {
+        "provider": provider,
+        "median_ms": median,
+        "low_ms": low,
+        "high_ms": high,
+        "calls": len(taken),
+        "compile_s": program.compile_s,
+        "temp_mb": program.temp_mb,
+    }

@@ -80,11 +80,7 @@ def resnet(layers: Layers, x, *, depth: int, classes: int, small_stem: bool):
         for block in range(count):
             stride = 2 if block == 0 and stage > 0 else 1
             name, width = f"stage{stage + 1}_block{block + 1}", 64 * 2**stage
-            plan = (
-                ((3, stride, width), (3, 1, width))
-                if depth < 50
-                else ((1, 1, width), (3, stride, width), (1, 1, 4 * width))
-            )
+            plan = _basic(width, stride) if depth < 50 else _bottleneck(width, stride)
             x = _residual(layers, name, x, plan, stride)
     return layers.dense("head", layers.global_avg_pool(x), classes)
 

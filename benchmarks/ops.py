@@ -5,6 +5,7 @@ residuals at hand; and both, which JAX compiles as one program. Float32. Writes 
 """
 
 import argparse
+import functools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,15 +15,15 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+import functional_cnn as fcnn
 from benchmarks import measure, report
-from benchmarks.rows import ROWS, Row
+from benchmarks.kinds import Row
+from benchmarks.measure import PROVIDERS, Program
+from benchmarks.rows import ROWS
 
 measure.quiet_threads()  # before PyTorch is imported, which the functions below do
 
-PROVIDERS = ("ours", "autodiff", "flax", "torch", "torch.compile")
 MODES = ("forward", "backward", "both")
-
-Runs = dict[str, Callable[[], Any]]
 
 
 def parse() -> argparse.Namespace:
@@ -58,42 +59,21 @@ def measure_row(row: Row, providers: tuple[str, ...], seconds: float) -> list[di
     """One dict for each mode and provider."""
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal(shape).astype(np.float32) for shape in row.shapes]
-    runs: dict[str, Runs] = {mode: {} for mode in MODES}
-    compiling: dict[tuple[str, str], tuple[float, float | None]] = {}
+    programs: dict[str, dict[str, Program]] = {mode: {} for mode in MODES}
     for provider in providers:
-        made = _torch_runs(row, arrays, provider) if "torch" in provider else _jax_runs(row, arrays, provider)
-        for mode, run, compile_s, temp_mb in made:
-            runs[mode][provider] = run
-            compiling[mode, provider] = compile_s, temp_mb
-    found = []
-    for mode in MODES:
-        for provider, timing in measure.interleaved(runs[mode], seconds=seconds).items():
-            compile_s, temp_mb = compiling[mode, provider]
-            found.append(
-                {
-                    "row": row.name,
-                    "family": row.family,
-                    "mode": mode,
-                    "provider": provider,
-                    "median_ms": 1e3 * timing.median,
-                    "low_ms": 1e3 * timing.low,
-                    "high_ms": 1e3 * timing.high,
-                    "calls": timing.count,
-                    "compile_s": compile_s,
-                    "temp_mb": temp_mb,
-                }
-            )
-    return found
+        made = _torch_programs if "torch" in provider else _jax_programs
+        for mode, program in made(row, arrays, provider):
+            programs[mode][provider] = program
+    return [
+        {"row": row.name, "family": row.family, "mode": mode} | columns
+        for mode in MODES
+        for columns in measure.interleaved(programs[mode], seconds=seconds)
+    ]
 
 
-Made = Iterator[tuple[str, Callable[[], Any], float | None, float | None]]
-
-
-def _jax_runs(row: Row, arrays: list[np.ndarray], provider: str) -> Made:
-    """Each mode with its compiled program, the seconds to compile it and its temp memory in MiB."""
+def _jax_programs(row: Row, arrays: list[np.ndarray], provider: str) -> Iterator[tuple[str, Program]]:
+    """Each mode with its program."""
     op = {"ours": row.ours, "autodiff": _under_autodiff(row.ours), "flax": row.flax}[provider]
-    if op is None:
-        return
     args = [jax.numpy.asarray(array) for array in arrays]
     y, pull = jax.vjp(op, *args)
     dy = jax.numpy.ones_like(y) / 2 + y * 1e-3
@@ -102,13 +82,13 @@ def _jax_runs(row: Row, arrays: list[np.ndarray], provider: str) -> Made:
         y, pull = jax.vjp(op, *args)
         return y, pull(dy)
 
-    programs = {"forward": (op, args), "backward": (_pull, (pull, dy)), "both": (both, (dy, *args))}
-    for mode, (function, values) in programs.items():
-        start = time.perf_counter()
-        compiled = jax.jit(function).lower(*values).compile()
-        taken = time.perf_counter() - start
-        memory = compiled.memory_analysis().temp_size_in_bytes / 2**20
-        yield mode, lambda run=compiled, values=values: run(*values), taken, memory
+    for mode, function, values in (
+        ("forward", op, args),
+        ("backward", _pull, (pull, dy)),
+        ("both", both, (dy, *args)),
+    ):
+        program = measure.compiled(function, *values)
+        yield mode, program._replace(run=functools.partial(program.run, *values))
 
 
 def _pull(pull, dy):
@@ -116,8 +96,6 @@ def _pull(pull, dy):
 
 
 def _under_autodiff(op: Callable[..., Any]) -> Callable[..., Any]:
-    import functional_cnn as fcnn
-
     def derived(*args):
         with fcnn.autodiff():
             return op(*args)
@@ -125,52 +103,44 @@ def _under_autodiff(op: Callable[..., Any]) -> Callable[..., Any]:
     return derived
 
 
-def _torch_runs(row: Row, arrays: list[np.ndarray], provider: str) -> Made:
+def _torch_programs(row: Row, arrays: list[np.ndarray], provider: str) -> Iterator[tuple[str, Program]]:
     """Eager or compiled PyTorch; the compiled backward cannot be had apart from its forward."""
     import torch
+
+    from benchmarks import torch_arrays
 
     def forward(*tensors):
         return row.torch(torch.nn.functional, *tensors)
 
-    first, *rest = (torch.from_numpy(array) for array in arrays)
-    tensors = [_images(first), *(_kernel(tensor) for tensor in rest)]
+    first, *rest = arrays
+    tensors = [
+        torch_arrays.images(first),
+        *(torch_arrays.kernel(array) if array.ndim > 2 else torch.from_numpy(array) for array in rest),
+    ]
     leaves = [tensor.detach().requires_grad_() for tensor in tensors]
-    op = torch.compile(forward) if provider == "torch.compile" else forward
-    start = time.perf_counter()
+    compiles = provider == "torch.compile"
+    op = torch.compile(forward) if compiles else forward
+    start = time.perf_counter()  # compiled at the first call
     y = op(*leaves)
     dy = 0.5 + 1e-3 * y.detach()
-    torch.autograd.grad(y, leaves, dy, retain_graph=provider == "torch")
-    taken = time.perf_counter() - start if provider == "torch.compile" else None
+    torch.autograd.grad(y, leaves, dy, retain_graph=not compiles)
+    compile_s = time.perf_counter() - start if compiles else None
 
+    # The functions return nothing to wait for: PyTorch has done its work when a call ends.
     def without_gradient():
         with torch.no_grad():
             op(*tensors)
 
-    yield "forward", without_gradient, taken, None
-    if provider == "torch":
-        yield "backward", lambda: _ignore(torch.autograd.grad(y, leaves, dy, retain_graph=True)), None, None
-    yield "both", lambda: _ignore(torch.autograd.grad(op(*leaves), leaves, dy)), taken, None
+    def backward():
+        torch.autograd.grad(y, leaves, dy, retain_graph=True)
 
+    def both():
+        torch.autograd.grad(op(*leaves), leaves, dy)
 
-def _ignore(value: Any) -> None:
-    """Ends a call of PyTorch, which has done its work when it returns."""
-
-
-def _images(tensor):
-    """(N, *spatial, C) seen as (N, C, *spatial), which leaves the channels last in memory."""
-    return tensor.movedim(-1, 1) if tensor.ndim > 2 else tensor
-
-
-def _kernel(tensor):
-    """(*window, I, O) to (O, I, *window); matrices and vectors stay."""
-    if tensor.ndim < 3:
-        return tensor
-    import torch
-
-    order = (tensor.ndim - 1, tensor.ndim - 2, *range(tensor.ndim - 2))
-    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
-    layout = layouts.get(tensor.ndim, torch.contiguous_format)
-    return tensor.permute(order).contiguous(memory_format=layout)
+    yield "forward", Program(without_gradient, compile_s, None)
+    if not compiles:
+        yield "backward", Program(backward, None, None)
+    yield "both", Program(both, compile_s, None)
 
 
 def _medians(measured: list[dict[str, Any]]) -> dict[tuple[str, str, str], float]:
@@ -238,9 +208,7 @@ def draw(path: Path, measured: list[dict[str, Any]], providers: tuple[str, ...])
         for provider in providers
         if provider in ("autodiff", "torch")
     }
-    report.bars(
-        path, "Forward and backward, float32", names, series, "times our time: to the right ours is faster"
-    )
+    report.bars(path, "Forward and backward, float32", names, series)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812, as in PyTorch's own pages
 
-from benchmarks.steps import MOMENTUM, RATE, Problem, Step
+from benchmarks import torch_arrays
+from benchmarks.measure import Program
+from benchmarks.steps import MOMENTUM, RATE, Problem, apply_network
 
 
 class _TorchLayers:
@@ -51,31 +53,21 @@ class _TorchLayers:
 
 
 def _tensor(leaf: str, array: np.ndarray) -> torch.Tensor:
-    """A kernel (*window, I, O) as (O, I, *window) in PyTorch's memory format."""
-    tensor = torch.from_numpy(array.copy())
-    if leaf != "kernel":
-        return tensor
-    tensor = tensor.permute(tensor.ndim - 1, tensor.ndim - 2, *range(tensor.ndim - 2))
-    return tensor.contiguous(
-        memory_format=torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
-    )
+    return torch_arrays.kernel(array) if leaf == "kernel" else torch.from_numpy(array.copy())
 
 
-def make_torch_step(problem: Problem, *, compiled: bool) -> Step:
-    setting = problem.setting
+def make_torch_step(problem: Problem, *, compiled: bool) -> Program:
     params, state = (
         {name: {leaf: _tensor(leaf, a) for leaf, a in leaves.items()} for name, leaves in tree.items()}
         for tree in (problem.params, problem.state)
     )
     parameters = [tensor.requires_grad_() for leaves in params.values() for tensor in leaves.values()]
     optimizer = torch.optim.SGD(parameters, RATE, momentum=MOMENTUM, foreach=True)
-    images = torch.from_numpy(problem.images).permute(0, 3, 1, 2)  # channels last in memory
+    images = torch_arrays.images(problem.images)
     labels = torch.from_numpy(problem.labels).long()
 
     def loss_fn(images, labels):
-        logits = setting.network(
-            _TorchLayers(params, state), images, classes=setting.classes, **setting.options
-        )
+        logits = apply_network(problem.setting, _TorchLayers(params, state), images)
         return F.cross_entropy(logits, labels)
 
     computed = torch.compile(loss_fn) if compiled else loss_fn
@@ -88,7 +80,7 @@ def make_torch_step(problem: Problem, *, compiled: bool) -> Step:
         return loss.item()
 
     if not compiled:
-        return Step(run, None, None)
-    start = time.perf_counter()
+        return Program(run, None, None)
+    start = time.perf_counter()  # compiled at its first call
     computed(images, labels).backward()
-    return Step(run, time.perf_counter() - start, None)
+    return Program(run, time.perf_counter() - start, None)

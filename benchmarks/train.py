@@ -14,9 +14,9 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks import measure, report
+from benchmarks.measure import PROVIDERS
 from benchmarks.networks import SETTINGS
-from benchmarks.steps import PROVIDERS, make_problem, make_step
-from functional_cnn import tuning
+from benchmarks.steps import make_problem, make_step
 
 measure.quiet_threads()  # before PyTorch is imported, which making its step does
 
@@ -49,13 +49,7 @@ def main() -> None:
     print(table(rows))
     others = [provider for provider in options.providers if provider != "ours"]
     over = {o: [_ratio(rows, name, o) for name in options.networks] for o in others}
-    report.bars(
-        options.output / "train.png",
-        "Training step, float32",
-        options.networks,
-        over,
-        "times our time: to the right ours is faster",
-    )
+    report.bars(options.output / "train.png", "Training step, float32", options.networks, over)
 
 
 def measure_network(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -63,30 +57,16 @@ def measure_network(name: str, options: argparse.Namespace) -> list[dict[str, An
     setting = SETTINGS[name]
     setting = setting._replace(batch=options.batch or setting.batch, size=options.size or setting.size)
     problem = make_problem(setting)
-    steps = {
-        provider: make_step(problem, provider, tuning.compiler_options()) for provider in options.providers
-    }
+    steps = {provider: make_step(problem, provider) for provider in options.providers}
     losses = {provider: [step.run() for _ in range(_STEPS_COMPARED)] for provider, step in steps.items()}
     require_equal(name, losses)
-    timings = measure.interleaved(
-        {provider: step.run for provider, step in steps.items()}, seconds=options.seconds
-    )
-    return [
-        {
-            "network": name,
-            "batch": setting.batch,
-            "size": setting.size,
-            "parameters": sum(leaf.size for leaf in jax.tree.leaves(problem.params)),
-            "provider": provider,
-            "median_ms": 1e3 * timing.median,
-            "low_ms": 1e3 * timing.low,
-            "high_ms": 1e3 * timing.high,
-            "calls": timing.count,
-            "compile_s": steps[provider].compile_s,
-            "temp_mb": steps[provider].temp_mb,
-        }
-        for provider, timing in timings.items()
-    ]
+    row = {
+        "network": name,
+        "batch": setting.batch,
+        "size": setting.size,
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(problem.params)),
+    }
+    return [row | columns for columns in measure.interleaved(steps, seconds=options.seconds)]
 
 
 def require_equal(name: str, losses: dict[str, list[float]]) -> None:
