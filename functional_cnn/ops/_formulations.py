@@ -208,10 +208,11 @@ def _pointwise_kernel_gradient(spec, dy, x, kernel):
     pixels = tuple(range(dy.ndim - 1))
     x = _kept_pixels(spec, x, dy.shape[1:-1])
     # XLA copies the first operand of a product over its leading axes, transposed: the smaller one.
+    matrix = _as_matrix(kernel)
     if x.shape[-1] <= dy.shape[-1]:
-        matrix = _dot(spec, x, dy, pixels, pixels, _as_matrix(kernel))
+        matrix = _dot(spec, x, dy, pixels, pixels, matrix)
     else:
-        matrix = _dot(spec, dy, x, pixels, pixels, _as_matrix(kernel)).T
+        matrix = _dot(spec, dy, x, pixels, pixels, matrix.T).T
     return matrix.reshape(kernel.shape)
 
 
