@@ -37,7 +37,7 @@ _SCHEDULER = Setting(
     "XLA_FLAGS",
     "--xla_cpu_enable_concurrency_optimized_scheduler",
     "false",
-    "XLA orders a program for memory: a training step takes about half the temp memory",
+    "XLA orders a program for memory: a training step takes up to a third less temp memory",
 )
 _CONVOLUTION = Setting(
     "XLA_FLAGS",
@@ -144,7 +144,7 @@ def _is_left_to_user(setting: Setting, environment: Mapping[str, str]) -> bool:
         if entries and not entries[0].startswith("-"):
             return True
     else:
-        entries = value.split(":")
+        entries = value.split(_SEPARATORS[setting.variable])
     return any(entry.partition("=")[0] == setting.name for entry in entries)
 
 
