@@ -78,6 +78,10 @@ def _leading(array: jax.Array) -> tuple[int, ...]:
     return tuple(range(array.ndim - 1))
 
 
+def _mean(array: jax.Array) -> jax.Array:
+    return jnp.mean(array, _leading(array))
+
+
 def _standardization_reference(spec, kernel):
     (wide,) = widened(kernel)
     mean, var = jnp.mean(wide, _leading(wide)), jnp.var(wide, _leading(wide))
@@ -86,7 +90,7 @@ def _standardization_reference(spec, kernel):
 
 def _standardization_fwd(spec, kernel):
     (wide,) = widened(kernel)
-    centered, mean, var = centered_statistics(wide, lambda a: jnp.mean(a, _leading(a)))
+    centered, mean, var = centered_statistics(wide, _mean)
     r = lax.rsqrt(var + spec.eps)
     return (centered * r).astype(kernel.dtype), (kernel, mean, r)
 
@@ -94,7 +98,7 @@ def _standardization_fwd(spec, kernel):
 def _standardization_bwd(spec, residuals, dy):
     kernel, mean, r = residuals
     wide, dy = widened(kernel, dy)
-    dkernel = standardized_gradient(wide - mean, r, dy, lambda a: jnp.mean(a, _leading(a)))
+    dkernel = standardized_gradient(wide - mean, r, dy, _mean)
     return (like_primal(dkernel, kernel),)
 
 

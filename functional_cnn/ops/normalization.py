@@ -125,14 +125,14 @@ def _bwd(spec, residuals, cotangents):
     wide, wide_scale, dy = widened(x, scale, dy)
     r = lax.rsqrt(var + spec.eps)
     centered = wide - mean
-    count = math.prod(x.shape[:-1])
     # r stays outside the sum: forward and backward then share the one array ``centered``. In an empty batch
     # r is NaN and the sum, of nothing, is 0.
     db, dg = sum_leading(dy), sum_leading(dy * centered)
-    dg = r * dg if count else dg
+    dg = r * dg if x.size else dg
     slope = r if wide_scale is None else wide_scale * r
     m, v = _statistics_cotangents(spec, (-slope * db, -slope * r * dg / 2), (dmean, dvar))
-    dx = slope * dy + m / max(count, 1) + (2 * v / max(count, 1)) * centered
+    count = math.prod(x.shape[:-1]) or 1
+    dx = slope * dy + m / count + (2 * v / count) * centered
     dscale = None if scale is None else like_primal(dg, scale)
     dbias = None if bias is None else like_primal(db, bias)
     return like_primal(dx, x), dscale, dbias
