@@ -213,13 +213,13 @@ def stages(window: Window, inputs: Sizes) -> list[tuple[Window, Sizes]]:
         return [(window, inputs)]
     found = []
     for axis in reversed(range(len(inputs))):
-        stage = _along(window, axis)
+        stage = along(window, axis)
         found.append((stage, inputs))
         inputs = stage.output_sizes(inputs)
     return found
 
 
-def _along(window: Window, axis: int) -> Window:
+def along(window: Window, axis: int) -> Window:
     """The window along one axis; along the others a single tap that moves by one."""
 
     def keep(entries, rest):

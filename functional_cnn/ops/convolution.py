@@ -107,7 +107,7 @@ def _require_kernel(x: jax.Array, kernel: jax.Array, rank: int, groups: int) -> 
 #   dbias     db[o]     = sum_{n,p} dy[n,p,o]
 # Groups: o reads, and sends back to, only the channels of its own group.
 # Residuals: x and k. Both are alive anyway, as the layer's input and parameter; nothing of y's size is kept.
-# Reference: Dumoulin & Visin, arXiv:1603.07285, section 4; the maps stand in _formulations.py.
+# Reference: Dumoulin & Visin, arXiv:1603.07285, section 4; the maps stand in _formulations/.
 
 
 def _reference(spec, x, kernel, bias):

@@ -1,0 +1,76 @@
+"""Grouped convolution: the groups share nothing, but a group of few channels leaves a processor idle.
+
+Forward and dx: neighbouring groups become one of up to ``_WIDTH`` channels, with a kernel that is zero
+from a group to the others. The zeros are multiplied: a value that is not finite reaches the groups that
+its own was merged with, as nan.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from functional_cnn import _window
+from functional_cnn._numerics import accumulator
+from functional_cnn._window import Sizes
+from functional_cnn.ops._formulations import native, plain
+from functional_cnn.ops._formulations.plain import ConvSpec
+
+_WIDTH = 32
+# Groups are written out one by one, and a program must stay of reasonable size.
+_MOST_GROUPS = 64
+
+
+def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    spec, kernel = _merged(spec, kernel)
+    return native.forward(spec, x, kernel)
+
+
+def input_gradient(
+    spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Sizes, sharding: Any = None
+) -> jax.Array:
+    spec, kernel = _merged(spec, kernel)
+    return native.input_gradient(spec, dy, kernel, inputs, sharding)
+
+
+def _merged(spec: ConvSpec, kernel: jax.Array) -> tuple[ConvSpec, jax.Array]:
+    """The same convolution in fewer groups: the kernels of some stand on the diagonal of one."""
+    *window, inputs, channels = kernel.shape
+    outputs = channels // spec.groups
+    fitting = max(_WIDTH // max(inputs, outputs), 1)
+    some = max(count for count in range(1, fitting + 1) if spec.groups % count == 0)
+    groups = spec.groups // some
+    kernels = kernel.reshape(*window, 1, inputs, groups, some, outputs)
+    own = jnp.eye(some, dtype=bool).reshape(some, 1, 1, some, 1)
+    blocks = jnp.where(own, kernels, jnp.zeros((), kernel.dtype))
+    return spec._replace(groups=groups), blocks.reshape(*window, some * inputs, channels)
+
+
+def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    if spec.groups > _MOST_GROUPS:
+        return _batched_kernel_gradient(spec, dy, x, kernel)
+    parts = (jnp.split(array, spec.groups, axis=-1) for array in (dy, x, kernel))
+    one_group = spec._replace(groups=1)
+    gradients = [plain.kernel_gradient(one_group, *group) for group in zip(*parts, strict=True)]
+    return jnp.concatenate(gradients, axis=-1)
+
+
+def _batched_kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    groups = spec.groups
+    *_, per_group, outputs = kernel.shape
+    dy_groups = dy.reshape(*dy.shape[:-1], groups, outputs // groups)
+    pixels, group_axis = tuple(range(dy.ndim - 1)), (dy.ndim - 1,)
+    replicated = jax.sharding.NamedSharding(jax.typeof(kernel).sharding.mesh, jax.P())
+    products = []
+    for view in _window.tap_views(x, spec.window):
+        product = lax.dot_general(
+            view.reshape(*view.shape[:-1], groups, per_group),
+            dy_groups,
+            ((pixels, pixels), (group_axis, group_axis)),
+            precision=spec.precision,
+            preferred_element_type=accumulator(dy.dtype),
+            out_sharding=replicated,
+        )
+        products.append(jnp.moveaxis(product, 0, 1).reshape(per_group, outputs))
+    return jnp.stack(products).reshape(kernel.shape)

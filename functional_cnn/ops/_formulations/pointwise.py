@@ -1,0 +1,60 @@
+"""Pointwise convolution, a 1x1 window without padding: every kept pixel's channels times a matrix."""
+
+import itertools
+import math
+from typing import Any
+
+import jax
+from jax import lax
+
+from functional_cnn import _window
+from functional_cnn._numerics import accumulator
+from functional_cnn._window import Sizes
+from functional_cnn.ops._formulations.plain import ConvSpec
+
+
+def fits(spec: ConvSpec) -> bool:
+    single = math.prod(spec.window.size) == 1
+    return spec.groups == 1 and single and max(itertools.chain(*spec.window.padding)) <= 0
+
+
+def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    pixels = _kept_pixels(spec, x, spec.window.output_sizes(x.shape[1:-1]))
+    return dot(spec, pixels, _as_matrix(kernel), (x.ndim - 1,), (0,))
+
+
+def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Sizes) -> jax.Array:
+    dpixels = dot(spec, dy, _as_matrix(kernel), (dy.ndim - 1,), (1,))
+    return _window.gather_gradient(spec.window, inputs, [dpixels], lambda number, view: view)
+
+
+def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    pixels = tuple(range(dy.ndim - 1))
+    x = _kept_pixels(spec, x, dy.shape[1:-1])
+    # XLA copies the first operand of a product over its leading axes, transposed: the smaller one.
+    matrix = _as_matrix(kernel)
+    if x.shape[-1] <= dy.shape[-1]:
+        matrix = dot(spec, x, dy, pixels, pixels, matrix)
+    else:
+        matrix = dot(spec, dy, x, pixels, pixels, matrix.T).T
+    return matrix.reshape(kernel.shape)
+
+
+def dot(spec: ConvSpec, a: jax.Array, b: jax.Array, contract_a: Sizes, contract_b: Sizes, like: Any = None):
+    """The product over the contracted axes, in the accumulator's dtype and with the sharding of ``like``."""
+    return lax.dot_general(
+        a,
+        b,
+        ((contract_a, contract_b), ((), ())),
+        precision=spec.precision,
+        preferred_element_type=accumulator(a.dtype),
+        out_sharding=None if like is None else jax.typeof(like).sharding,
+    )
+
+
+def _kept_pixels(spec: ConvSpec, x: jax.Array, outputs: Sizes) -> jax.Array:
+    return _window.tap_view(x, (0,) * len(outputs), spec.window, outputs)
+
+
+def _as_matrix(kernel: jax.Array) -> jax.Array:
+    return kernel.reshape(kernel.shape[-2:])
