@@ -8,7 +8,7 @@ it with JAX 0.10.2, float32:
 | pointwise: 1x1, no padding | all | one matrix product over the pixels that the stride keeps | 1.1 to 17 |
 | depthwise: one channel a group | forward, dx | a sum over taps of shifted views times the tap | 14 to 95 |
 | | dkernel | one reduction that carries the sums of all taps | 4 to 150 |
-| grouped | forward, dx | groups merged up to 32 channels, with zeros between them | 2 to 17 |
+| grouped | forward, dx | a convolution for each group, small ones merged with zeros between | 2 to 7 |
 | | dkernel | an ungrouped convolution for each group | 46 to 450 |
 | more groups than ``_MOST_GROUPS`` | dkernel | for each tap, a matrix product batched over groups | 10 to 125 |
 | tiled: windows side by side, stride = window | dx | one matrix product, a row of it for each window | 1.0 to 40 |
@@ -49,7 +49,7 @@ def conv_input_gradient(
     way = _way(spec, kernel)
     standard = functools.partial(plain.input_gradient, inputs=inputs, sharding=sharding)
     fast = functools.partial(way.input_gradient, inputs=inputs)
-    if way in (native, grouped):
+    if way is native:
         fast = functools.partial(fast, sharding=sharding)
     return _on_cpu(fast, standard, spec, dy, kernel)
 

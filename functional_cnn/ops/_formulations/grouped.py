@@ -1,11 +1,12 @@
-"""Grouped convolution: the groups share nothing, but a group of few channels leaves a processor idle.
+"""Grouped convolution: the groups share nothing, so they are separate convolutions, written out one by one.
 
-Forward and dx: neighbouring groups become one of up to ``_WIDTH`` channels, with a kernel that is zero
-from a group to the others. The zeros are multiplied: a value that is not finite reaches the groups that
-its own was merged with, as nan.
+Forward and dx: a group of few channels leaves a processor idle, so neighbouring groups become one of up to
+``_WIDTH`` channels, with a kernel that is zero from a group to the others. The zeros are multiplied: a value
+that is not finite reaches the groups that its own was merged with, as nan.
 """
 
-from typing import Any
+import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -17,21 +18,29 @@ from functional_cnn._window import Sizes
 from functional_cnn.ops._formulations import native, plain
 from functional_cnn.ops._formulations.plain import ConvSpec
 
-_WIDTH = 32
+_WIDTH = 16
 # Groups are written out one by one, and a program must stay of reasonable size.
 _MOST_GROUPS = 64
 
 
 def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
     spec, kernel = _merged(spec, kernel)
-    return native.forward(spec, x, kernel)
+    if spec.groups > _MOST_GROUPS:
+        return plain.forward(spec, x, kernel)
+    return _of_each_group(native.forward, spec, x, kernel)
 
 
-def input_gradient(
-    spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Sizes, sharding: Any = None
-) -> jax.Array:
+def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Sizes) -> jax.Array:
     spec, kernel = _merged(spec, kernel)
-    return native.input_gradient(spec, dy, kernel, inputs, sharding)
+    if spec.groups > _MOST_GROUPS:
+        return plain.input_gradient(spec, dy, kernel, inputs)
+    return _of_each_group(functools.partial(native.input_gradient, inputs=inputs), spec, dy, kernel)
+
+
+def _of_each_group(linear_map: Callable, spec: ConvSpec, *arrays: jax.Array) -> jax.Array:
+    one_group = spec._replace(groups=1)
+    groups = zip(*(jnp.split(array, spec.groups, axis=-1) for array in arrays), strict=True)
+    return jnp.concatenate([linear_map(one_group, *group) for group in groups], axis=-1)
 
 
 def _merged(spec: ConvSpec, kernel: jax.Array) -> tuple[ConvSpec, jax.Array]:
@@ -50,10 +59,7 @@ def _merged(spec: ConvSpec, kernel: jax.Array) -> tuple[ConvSpec, jax.Array]:
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
     if spec.groups > _MOST_GROUPS:
         return _batched_kernel_gradient(spec, dy, x, kernel)
-    parts = (jnp.split(array, spec.groups, axis=-1) for array in (dy, x, kernel))
-    one_group = spec._replace(groups=1)
-    gradients = [plain.kernel_gradient(one_group, *group) for group in zip(*parts, strict=True)]
-    return jnp.concatenate(gradients, axis=-1)
+    return _of_each_group(plain.kernel_gradient, spec, dy, x, kernel)
 
 
 def _batched_kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:

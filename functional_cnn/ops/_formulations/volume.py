@@ -26,14 +26,10 @@ def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Sizes) -> jax.Array:
-    channels = kernel.shape[-2]
     dstacked = native.input_gradient(_flat(spec), _images(dy), _flat_kernel(kernel), inputs[1:])
-
-    def slices_of_tap(number, view):
-        return view[..., number * channels : (number + 1) * channels]
-
+    of_taps = jnp.split(_volumes(dstacked, dy.shape[1]), spec.window.size[0], axis=-1)
     along_depth = _window.along(spec.window, 0)
-    return _window.gather_gradient(along_depth, inputs, [_volumes(dstacked, dy.shape[1])], slices_of_tap)
+    return _window.gather_gradient(along_depth, inputs, of_taps, lambda number, *views: views[number])
 
 
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:

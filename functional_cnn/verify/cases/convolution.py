@@ -20,7 +20,22 @@ def conv(add: Add) -> None:
     )
     conv("1D", (2, 9, 3), (4, 3, 2), bias=True, stride=2)
     conv("3D", (1, 4, 5, 3, 2), (2, 3, 2, 2, 3), padding=1)
+    conv(
+        "3D, stride, padding and dilation by axis",
+        (2, 6, 5, 4, 2),
+        (2, 2, 3, 2, 3),
+        bias=True,
+        stride=(2, 1, 2),
+        padding=((2, 1), (0, 1), (1, 1)),
+        dilation=(2, 1, 1),
+    )
+    conv("3D, stride larger than window", (1, 7, 4, 4, 2), (2, 2, 2, 2, 2), stride=3, padding="VALID")
+    conv("3D, one deep", (1, 3, 5, 4, 2), (1, 3, 3, 2, 3))
+    conv("3D, deeper than is stacked", (1, 10, 2, 2, 2), (9, 1, 1, 2, 2))
+    conv("3D, empty batch", (0, 3, 4, 4, 2), (2, 3, 3, 2, 3))
     conv("2 groups", (2, 5, 5, 4), (3, 3, 2, 6), groups=2, sharp=True)
+    conv("6 groups of 8 in and 4 out, stride 2", (1, 5, 4, 48), (3, 3, 8, 24), groups=6, stride=2)
+    conv("3D, 2 groups", (1, 3, 4, 3, 4), (2, 3, 2, 2, 4), groups=2)
     conv("many groups of 2 in and 1 out", (1, 3, 3, 132), (2, 2, 2, 66), groups=66)
     conv("depthwise", (2, 6, 5, 4), (3, 3, 1, 4), groups=4, sharp=True)
     conv(
@@ -35,6 +50,14 @@ def conv(add: Add) -> None:
     conv("padding larger than window", (1, 3, 3, 2), (2, 2, 2, 2), padding=4)
     conv("stride larger than window", (1, 8, 7, 2), (2, 2, 2, 2), stride=5, padding="VALID")
     conv("empty batch", (0, 5, 5, 2), (3, 3, 2, 3), bias=True)
+    conv("more than 2^25 multiply-adds", (4, 17, 16, 32), (3, 3, 32, 128), padding=((2, 1), (1, 1)))
+    conv(
+        "more than 2^25 multiply-adds, stride 2, dilated",
+        (4, 31, 31, 32),
+        (3, 3, 32, 128),
+        stride=2,
+        dilation=2,
+    )
     conv("more than 8192 elements", (2, 24, 24, 8), (3, 3, 8, 2), padding="VALID", precision="highest")
 
 
