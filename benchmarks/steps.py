@@ -15,7 +15,6 @@ import functional_cnn as fcnn
 from benchmarks.jax_layers import FlaxNetwork, Leaf, OurLayers, Tree
 from benchmarks.measure import Program, compiled
 from benchmarks.networks import Setting
-from functional_cnn import tuning
 
 RATE, MOMENTUM = 1e-3, 0.9
 
@@ -60,10 +59,7 @@ def apply_network(setting: Setting, layers: Any, images: Any) -> Any:
 
 
 def make_step(problem: Problem, provider: str) -> Program:
-    """A program that makes the next step and returns its loss when it is done.
-
-    Ours is compiled as ``training.make_train_step`` compiles; the others plainly.
-    """
+    """A program that makes the next step and returns its loss when it is done."""
     if "torch" in provider:
         from benchmarks.torch_step import make_torch_step
 
@@ -76,7 +72,7 @@ def make_step(problem: Problem, provider: str) -> Program:
     if provider == "autodiff":
         with fcnn.autodiff():
             return _make_jax_step(problem, apply, loss)
-    return _make_jax_step(problem, apply, loss, compiler_options=tuning.compiler_options())
+    return _make_jax_step(problem, apply, loss)
 
 
 def _our_apply(setting: Setting) -> Callable[[Tree, Tree, jax.Array], tuple[jax.Array, Tree]]:
@@ -92,7 +88,7 @@ def _looked_up(tree: Tree) -> Leaf:
     return lambda layer, name, shape: tree[layer][name]
 
 
-def _make_jax_step(problem: Problem, apply, cross_entropy, **options: Any) -> Program:
+def _make_jax_step(problem: Problem, apply, cross_entropy) -> Program:
     optimizer = optax.sgd(RATE, momentum=MOMENTUM)
 
     def step(params, state, opt_state, images, labels):
@@ -107,7 +103,7 @@ def _make_jax_step(problem: Problem, apply, cross_entropy, **options: Any) -> Pr
     params, state = jax.tree.map(jnp.array, (problem.params, problem.state))
     carried = [params, state, optimizer.init(params)]
     images, labels = jnp.asarray(problem.images), jnp.asarray(problem.labels)
-    program = compiled(step, *carried, images, labels, donate_argnums=(0, 1, 2), **options)
+    program = compiled(step, *carried, images, labels, donate_argnums=(0, 1, 2))
 
     def run():
         *carried[:], loss = program.run(*carried, images, labels)

@@ -1,6 +1,5 @@
 """Training: a state, jitted steps, and a loop with a progress bar. Parameters are updated through optax."""
 
-import functools
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -9,10 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.core import Tracer
 from tqdm.auto import tqdm
 
-from functional_cnn import _checks, tuning
+from functional_cnn import _checks
 from functional_cnn._numerics import widened
 from functional_cnn.models import Model
 from functional_cnn.ops.loss import softmax_cross_entropy
@@ -64,7 +62,7 @@ class TrainState(NamedTuple):
 def make_train_step(
     model: Model, optimizer: optax.GradientTransformation, *, label_smoothing: float = 0.0
 ) -> Callable[[TrainState, jax.Array, jax.Array], tuple[TrainState, Metrics]]:
-    """A jitted step of softmax cross-entropy, compiled with ``tuning.compiler_options()``.
+    """A jitted step of softmax cross-entropy.
 
     Args:
       model: the network.
@@ -91,6 +89,7 @@ def make_train_step(
     """
     label_smoothing = _checks.fraction("make_train_step", "label_smoothing", label_smoothing, closed=True)
 
+    @jax.jit
     def train_step(state: TrainState, images: jax.Array, labels: jax.Array) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(state.key, state.step)
 
@@ -109,22 +108,7 @@ def make_train_step(
         }
         return TrainState(state.step + 1, params, model_state, opt_state, state.key), metrics
 
-    return _compiled_alone(train_step)
-
-
-def _compiled_alone(step: Callable[..., Any]) -> Callable[..., Any]:
-    """The step jitted: with ``tuning.compiler_options()`` by itself, without inside another jit or scan.
-
-    JAX takes options only for whole programs.
-    """
-    part, whole = jax.jit(step), jax.jit(step, compiler_options=tuning.compiler_options())
-
-    @functools.wraps(step)
-    def jitted(state, images, labels):
-        traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((state, images, labels)))
-        return (part if traced else whole)(state, images, labels)
-
-    return jitted
+    return train_step
 
 
 def make_eval_step(model: Model) -> Callable[[TrainState, jax.Array, jax.Array], Metrics]:

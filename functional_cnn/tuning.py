@@ -10,7 +10,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 
@@ -38,12 +38,6 @@ _SCHEDULER = Setting(
     "--xla_cpu_enable_concurrency_optimized_scheduler",
     "false",
     "XLA orders a program for memory: a training step takes up to a third less temp memory",
-)
-_CONVOLUTION = Setting(
-    "XLA_FLAGS",
-    "--xla_cpu_experimental_ynn_fusion_type",
-    "-individual_convolution",
-    "XLA's own convolution in place of YNNPACK's: 3x3 convolutions take 0.6 times as long",
 )
 _HUGE_PAGES = Setting(
     "GLIBC_TUNABLES",
@@ -78,8 +72,6 @@ def _recommended(
     found = []
     if (0, 10) <= jax_version < (0, 13):
         found.append(_SCHEDULER)
-    if (0, 10) <= jax_version < (0, 11):
-        found.append(_CONVOLUTION)
     name, version = libc
     # The tunable is there since glibc 2.35; under [never] the kernel gives no huge pages.
     if (
@@ -175,26 +167,6 @@ def restart_tuned() -> None:
     print(f"starting again with {added}", flush=True)
     environment = {**os.environ, **recommended_environment(), _MARKER: "1"}
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
-
-
-def compiler_options() -> dict[str, Any]:
-    """What of the recommendations ``jax.jit(compiler_options=...)`` can do for one function, in process.
-
-    Returns:
-      Options for CPU programs, ``{}`` where none is known to pay; other platforms ignore them.
-
-    Example:
-      >>> import jax
-      >>> from functional_cnn import tuning
-      >>> print(jax.jit(lambda x: x + 1, compiler_options=tuning.compiler_options())(1.0))
-      2.0
-    """
-    if (0, 10) <= jax.__version_info__ < (0, 11):
-        # YNNPACK's matrix products and reductions, which are faster than XLA's own, and not its convolution.
-        fusions = ("DOT", "INDIVIDUAL_DOT", "REDUCE")
-        names = ",".join(f"LIBRARY_FUSION_TYPE_{fusion}" for fusion in fusions)
-        return {"xla_cpu_experimental_ynn_fusion_type": names}
-    return {}
 
 
 def main() -> None:

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 
-import jax
 import pytest
 
 from functional_cnn import tuning
@@ -16,13 +15,13 @@ MADVISE = "always [madvise] never"
 @pytest.mark.parametrize(
     ("system", "version", "libc", "pages", "expected"),
     [
-        ("linux", (0, 10, 2), GLIBC, MADVISE, ["scheduler", "ynn", "hugetlb"]),
+        ("linux", (0, 10, 2), GLIBC, MADVISE, ["scheduler", "hugetlb"]),
         ("linux", (0, 12, 0), GLIBC, MADVISE, ["scheduler", "hugetlb"]),
         ("linux", (0, 99, 0), GLIBC, MADVISE, ["hugetlb"]),
-        ("linux", (0, 10, 2), ("glibc", "2.31"), MADVISE, ["scheduler", "ynn"]),
-        ("linux", (0, 10, 2), ("", ""), MADVISE, ["scheduler", "ynn"]),
-        ("linux", (0, 10, 2), GLIBC, "always madvise [never]", ["scheduler", "ynn"]),
-        ("linux", (0, 10, 2), GLIBC, "", ["scheduler", "ynn"]),
+        ("linux", (0, 10, 2), ("glibc", "2.31"), MADVISE, ["scheduler"]),
+        ("linux", (0, 10, 2), ("", ""), MADVISE, ["scheduler"]),
+        ("linux", (0, 10, 2), GLIBC, "always madvise [never]", ["scheduler"]),
+        ("linux", (0, 10, 2), GLIBC, "", ["scheduler"]),
         ("darwin", (0, 10, 2), ("", ""), "", []),
         ("win32", (0, 10, 2), ("", ""), "", []),
     ],
@@ -38,7 +37,7 @@ def test_what_is_set_stays_and_the_rest_is_added():
     flag = "--xla_cpu_enable_concurrency_optimized_scheduler=true"
     environment = {"XLA_FLAGS": f"--xla_dump_to=here {flag}", "HOME": "/"}
     assert tuning._merged(settings, environment) == {
-        "XLA_FLAGS": f"--xla_dump_to=here {flag} --xla_cpu_experimental_ynn_fusion_type=-individual_convolution",
+        "XLA_FLAGS": f"--xla_dump_to=here {flag}",
         "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     }
     merged = tuning._merged(settings, {})
@@ -88,7 +87,3 @@ def test_printed_lines_are_for_a_shell():
     shown = subprocess.run(["sh", "-c", script], env=plain, capture_output=True, text=True, check=True).stdout
     expected = tuning._merged(tuning.recommended_settings(), {})
     assert shown == f"{expected.get('XLA_FLAGS', '')}|{expected.get('GLIBC_TUNABLES', '')}"
-
-
-def test_compiler_options_are_known_to_jit():
-    assert jax.jit(lambda x: x + 1, compiler_options=tuning.compiler_options())(1) == 2
