@@ -171,3 +171,31 @@ def test_dense_with_a_kernel_split_over_its_outputs(devices):
         x = jax.device_put(x, NamedSharding(mesh, P()))
         kernel = jax.device_put(kernel, NamedSharding(mesh, P(None, "model")))
         assert_equal(jax.jit(jax.grad(loss, (0, 1)))(x, kernel), expected)
+
+
+@pytest.mark.parametrize("axis_type", [AxisType.Explicit, AxisType.Auto], ids=["explicit", "auto"])
+@pytest.mark.parametrize(
+    ("x", "kernel", "options"),
+    [
+        ((4, 6, 6, 64), (3, 3, 8, 64), {"groups": 8}),
+        ((4, 6, 5, 4, 2), (3, 3, 3, 2, 3), {"stride": 2}),
+        ((4, 4, 4, 4), (2, 2, 4, 4), {"stride": 2, "padding": "VALID"}),
+        ((4, 16, 16, 32), (3, 3, 32, 128), {}),
+    ],
+    ids=["groups", "3D", "tiled", "more than 2^25 multiply-adds"],
+)
+def test_convolution_gathers_no_image(devices, x, kernel, options, axis_type):
+    x, kernel = jax.random.normal(jax.random.key(0), x), jax.random.normal(jax.random.key(1), kernel)
+
+    def gradient(x, kernel):
+        return jax.grad(lambda x, kernel: (fcnn.conv(x, kernel, **options) ** 2).sum(), (0, 1))(x, kernel)
+
+    with fcnn.autodiff():
+        expected = jax.jit(gradient)(x, kernel)
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(axis_type,))
+    with jax.set_mesh(mesh):
+        x = jax.device_put(x, NamedSharding(mesh, P("data")))
+        kernel = jax.device_put(kernel, NamedSharding(mesh, P()))
+        compiled = jax.jit(gradient).lower(x, kernel).compile()
+        assert_equal(compiled(x, kernel), expected)
+    assert "all-gather" not in compiled.as_text()

@@ -39,7 +39,8 @@ def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Arr
 
 
 def _flat(spec: ConvSpec) -> ConvSpec:
-    return spec._replace(window=Window(*(entries[1:] for entries in spec.window)))
+    size, stride, padding, dilation = spec.window
+    return spec._replace(window=Window(size[1:], stride[1:], padding[1:], dilation[1:]))
 
 
 def _flat_kernel(kernel: jax.Array) -> jax.Array:
