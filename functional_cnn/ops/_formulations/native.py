@@ -1,15 +1,16 @@
 """On CPU, XLA's own 2D convolution in place of YNNPACK's.
 
-XLA of JAX 0.10 and later hands a 2D convolution to YNNPACK unless its input is dilated. From some 30 million
-multiply-adds on, its own is faster: 1.1 to 1.7 times forward and for dx, 1.4 to 4 times for dkernel. A
-``spread`` of 2 asks for it. On fewer than 32 input channels the dilation slows the sums themselves, and with a
-stride dx has a dilated input already.
+XLA of JAX 0.10 and later hands a 2D convolution in float32 or float64 to YNNPACK unless its input is dilated.
+In float32, from some 30 million multiply-adds on, its own is faster: 1.1 to 1.7 times forward and for dx, 1.4
+to 4 times for dkernel. A ``spread`` of 2 asks for it. On fewer than 32 input channels the dilation slows the sums
+themselves, with a stride dx has a dilated input already, and in float64 XLA's own takes 10 times as long.
 """
 
 import math
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from functional_cnn._window import Sizes
 from functional_cnn.ops._formulations import plain
@@ -41,4 +42,5 @@ def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Arr
 
 def _spread(spec: ConvSpec, pays: bool, batch: int, outputs: Sizes, kernel: jax.Array) -> int:
     multiply_adds = batch * math.prod(outputs) * kernel.size
-    return 2 if pays and len(outputs) == 2 and multiply_adds >= _LARGE else 1
+    plane, single = len(outputs) == 2, kernel.dtype == jnp.float32
+    return 2 if pays and plane and single and multiply_adds >= _LARGE else 1
