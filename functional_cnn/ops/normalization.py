@@ -88,6 +88,8 @@ def _checked(function, x, scale, bias):
 # shards; what comes in for the returned statistics goes back through the transpose of pmean, which is not
 # the same where shard_map knows them to be equal on all shards.
 # Residuals: x, alive anyway as the convolution's output, and 2 C numbers for mean and var.
+# Formulation: dg's sum spells x - mean in another way than the variance's. What two sums share, XLA writes out,
+# and it would keep that array beside x from the forward to the backward pass.
 # Reference: the mean, then the mean square of what is left, as in the paper.
 
 
@@ -124,15 +126,12 @@ def _bwd(spec, residuals, cotangents):
     dy, dmean, dvar = cotangents
     wide, wide_scale, dy = widened(x, scale, dy)
     r = lax.rsqrt(var + spec.eps)
-    centered = wide - mean
-    # r stays outside the sum: forward and backward then share the one array ``centered``. In an empty batch
-    # r is NaN and the sum, of nothing, is 0.
-    db, dg = sum_leading(dy), sum_leading(dy * centered)
-    dg = r * dg if x.size else dg
+    db, dg = sum_leading(dy), sum_leading(dy * (wide + -mean))
+    dg = r * dg if x.size else dg  # in an empty batch r is NaN and the sum, of nothing, is 0
     slope = r if wide_scale is None else wide_scale * r
     m, v = _statistics_cotangents(spec, (-slope * db, -slope * r * dg / 2), (dmean, dvar))
     count = math.prod(x.shape[:-1]) or 1
-    dx = slope * dy + m / count + (2 * v / count) * centered
+    dx = slope * dy + m / count + (2 * v / count) * (wide - mean)
     dscale = None if scale is None else like_primal(dg, scale)
     dbias = None if bias is None else like_primal(db, bias)
     return like_primal(dx, x), dscale, dbias
