@@ -29,15 +29,9 @@ def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Siz
 
 
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    pixels = tuple(range(dy.ndim - 1))
-    x = _kept_pixels(spec, x, dy.shape[1:-1])
-    # XLA copies the first operand of a product over its leading axes, transposed: the smaller one.
     matrix = _as_matrix(kernel)
-    if x.shape[-1] <= dy.shape[-1]:
-        matrix = dot(spec, x, dy, pixels, pixels, matrix)
-    else:
-        matrix = dot(spec, dy, x, pixels, pixels, matrix.T).T
-    return matrix.reshape(kernel.shape)
+    x = _kept_pixels(spec, x, dy.shape[1:-1])
+    return dot(spec, _as_rows(x), _as_rows(dy), (0,), (0,), matrix).reshape(kernel.shape)
 
 
 def dot(spec: ConvSpec, a: jax.Array, b: jax.Array, contract_a: Sizes, contract_b: Sizes, like: Any = None):
@@ -58,3 +52,14 @@ def _kept_pixels(spec: ConvSpec, x: jax.Array, outputs: Sizes) -> jax.Array:
 
 def _as_matrix(kernel: jax.Array) -> jax.Array:
     return kernel.reshape(kernel.shape[-2:])
+
+
+def _as_rows(x: jax.Array) -> jax.Array:
+    """The pixels of all examples as the rows of a matrix.
+
+    A product of two matrices contracts their first axes as they lie; of more axes XLA copies one operand,
+    transposed. Axes are merged one at a time, which JAX does on a mesh of Explicit axes too.
+    """
+    while x.ndim > 2:
+        x = x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
+    return x
