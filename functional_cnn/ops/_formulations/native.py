@@ -1,9 +1,11 @@
 """On CPU, XLA's own 2D convolution in place of YNNPACK's.
 
 XLA of JAX 0.10 and later hands a 2D convolution in float32 or float64 to YNNPACK unless its input is dilated.
-In float32, from some 30 million multiply-adds on, its own is faster: 1.1 to 1.7 times forward and for dx, 1.4
-to 4 times for dkernel. A ``spread`` of 2 asks for it. On fewer than 32 input channels the dilation slows the sums
-themselves, with a stride dx has a dilated input already, and in float64 XLA's own takes 10 times as long.
+In float32, from some 30 million multiply-adds on, its own is faster: 1.1 to 1.7 times forward and for dx, 1.2
+to 4 times for dkernel. A ``spread`` of 2 asks for it. Forward and for dx YNNPACK stays where an image is larger
+than a core's cache (XLA's own takes 1.1 to 1.25 times as long) and on fewer than 32 input channels, where the
+dilation slows the sums themselves; with a stride dx has a dilated input already, and in float64 XLA's own takes
+10 times as long.
 """
 
 import math
@@ -11,28 +13,45 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
+from functional_cnn import _window
 from functional_cnn._window import Sizes
 from functional_cnn.ops._formulations import plain
 from functional_cnn.ops._formulations.plain import ConvSpec
 
-_LARGE = 2**25
+_LARGE = 2**25  # multiply-adds
+_IN_CACHE = 2**18  # numbers of one image
 _MANY_CHANNELS = 32
 
 
 def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
     outputs = spec.window.output_sizes(x.shape[1:-1])
-    wide = kernel.shape[-2] >= _MANY_CHANNELS
-    return plain.forward(spec, x, kernel, _spread(spec, wide, x.shape[0], outputs, kernel))
+    return plain.forward(spec, x, kernel, _spread(spec, _pays(x), x.shape[0], outputs, kernel))
 
 
 def input_gradient(
     spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Sizes, sharding: Any = None
 ) -> jax.Array:
-    wide = kernel.shape[-1] // spec.groups >= _MANY_CHANNELS
     undilated = max(spec.window.stride) == 1
-    spread = _spread(spec, wide and undilated, dy.shape[0], dy.shape[1:-1], kernel)
-    return plain.input_gradient(spec, dy, kernel, inputs, sharding, spread)
+    spread = _spread(spec, _pays(dy) and undilated, dy.shape[0], dy.shape[1:-1], kernel)
+    batch, channels = dy.shape[0], kernel.shape[-2] * spec.groups
+    if dy.size + batch * math.prod(inputs) * channels >= kernel.size:
+        return plain.input_gradient(spec, dy, kernel, inputs, sharding, spread)
+    # XLA transposes a kernel 3 to 5 times faster alone than together with its flip, so the images, which are
+    # smaller here, are flipped; two flips of the kernel are none.
+    axes = tuple(range(1, dy.ndim - 1))
+    pads = _window.kernel_gradient_pads(spec.window, inputs, dy.shape[1:-1])
+    mirrored = spec.window._replace(padding=tuple((hi, lo) for lo, hi in pads))
+    flipped = lax.rev(kernel, tuple(range(len(axes))))
+    dx = plain.input_gradient(
+        spec._replace(window=mirrored), lax.rev(dy, axes), flipped, inputs, sharding, spread
+    )
+    return lax.rev(dx, axes)
+
+
+def _pays(images: jax.Array) -> bool:
+    return images.shape[-1] >= _MANY_CHANNELS and math.prod(images.shape[1:]) <= _IN_CACHE
 
 
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:

@@ -49,6 +49,14 @@ def conv(add: Add) -> None:
     conv("1x1, padded", (1, 4, 4, 2), (1, 1, 2, 3), padding=2)
     conv("padding larger than window", (1, 3, 3, 2), (2, 2, 2, 2), padding=4)
     conv("stride larger than window", (1, 8, 7, 2), (2, 2, 2, 2), stride=5, padding="VALID")
+    conv(
+        "kernel larger than its images",
+        (2, 5, 4, 8),
+        (3, 2, 8, 16),
+        stride=(2, 1),
+        padding=((2, 1), (0, 3)),
+        dilation=(1, 2),
+    )
     conv("empty batch", (0, 5, 5, 2), (3, 3, 2, 3), bias=True)
     conv("more than 8192 elements and 2^25 multiply-adds", (4, 16, 16, 32), (3, 3, 32, 128))
     conv("more than 8192 elements", (2, 24, 24, 8), (3, 3, 8, 2), padding="VALID", precision="highest")
