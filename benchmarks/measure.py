@@ -46,12 +46,16 @@ def quiet_threads() -> None:
     os.environ.setdefault("KMP_BLOCKTIME", "0")
 
 
-def interleaved(programs: dict[str, Program], *, seconds: float, rest: float = 0.02) -> list[dict[str, Any]]:
+def interleaved(
+    programs: dict[str, Program], *, seconds: float, rest: float = 0.02, warm: bool = False
+) -> list[dict[str, Any]]:
     """Calls the functions in turn, each until its calls have taken ``seconds``, three to thirty times.
 
     Each round starts with another function, so that none always follows the same one; ``rest`` seconds of
-    sleep before each call let the threads of the one before come to rest. A call ends when the JAX arrays
-    that it returns are there. One call of each comes before, untimed.
+    sleep before each call let the threads of the one before come to rest. ``warm`` makes an untimed call
+    after the rest: processors that have slept are slow for some milliseconds, which is a short program's whole
+    time and not part of a loop of it. A call ends when the JAX arrays that it returns are there. One call of
+    each comes before, untimed.
 
     Returns the columns of a table's rows, one for each provider.
     """
@@ -62,6 +66,8 @@ def interleaved(programs: dict[str, Program], *, seconds: float, rest: float = 0
     while order:
         for name in order:
             time.sleep(rest)
+            if warm:
+                jax.block_until_ready(programs[name].run())
             start = time.perf_counter()
             jax.block_until_ready(programs[name].run())
             times[name].append(time.perf_counter() - start)
