@@ -116,11 +116,11 @@ def _softmax_bwd(spec, residuals, dloss):
     z, wide_labels = _wide(logits, labels)
     targets = _targets(spec, z, wide_labels)
     dloss = dloss[..., None].astype(z.dtype)
-    total = jnp.sum(targets, axis=-1, keepdims=True)
     log_softmax = z - peak - log_total
+    if jnp.issubdtype(labels.dtype, jnp.integer):  # T is 1; of an unknown class the targets are NaN
+        return like_primal(dloss * (jnp.exp(log_softmax) - targets), logits), None
+    total = jnp.sum(targets, axis=-1, keepdims=True)
     dlogits = like_primal(dloss * (total * jnp.exp(log_softmax) - targets), logits)
-    if jnp.issubdtype(labels.dtype, jnp.integer):
-        return dlogits, None
     dlabels = dloss * ((1 - spec.label_smoothing) * -log_softmax)
     return dlogits, like_primal(dlabels, labels)
 
