@@ -198,3 +198,20 @@ def test_convolution_gathers_no_image(devices, x, kernel, options, axis_type):
         compiled = jax.jit(gradient).lower(x, kernel).compile()
         assert_equal(compiled(x, kernel), expected)
     assert "all-gather" not in compiled.as_text()
+
+
+@pytest.mark.parametrize("axis_type", [AxisType.Explicit, AxisType.Auto], ids=["explicit", "auto"])
+@pytest.mark.parametrize("axis", [1, 2], ids=["rows", "columns"])
+def test_pointwise_convolution_of_images_split_among_devices(devices, axis, axis_type):
+    x = jax.random.normal(jax.random.key(0), (3, 4, 8, 2))
+    kernel = jax.random.normal(jax.random.key(1), (1, 1, 2, 5))
+
+    def gradient(x, kernel):
+        return jax.grad(lambda x, kernel: (fcnn.conv(x, kernel) ** 2).sum(), (0, 1))(x, kernel)
+
+    expected = gradient(x, kernel)
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(axis_type,))
+    with jax.set_mesh(mesh):
+        x = jax.device_put(x, NamedSharding(mesh, P(*[None] * axis, "data")))
+        kernel = jax.device_put(kernel, NamedSharding(mesh, P()))
+        assert_equal(jax.jit(gradient)(x, kernel), expected)
