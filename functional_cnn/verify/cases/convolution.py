@@ -51,8 +51,8 @@ def conv(add: Add) -> None:
     conv("stride larger than window", (1, 8, 7, 2), (2, 2, 2, 2), stride=5, padding="VALID")
     conv(
         "kernel larger than its images",
-        (2, 5, 4, 8),
-        (3, 2, 8, 16),
+        (2, 5, 4, 16),
+        (3, 2, 16, 16),
         stride=(2, 1),
         padding=((2, 1), (0, 3)),
         dilation=(1, 2),
