@@ -35,11 +35,19 @@ def input_gradient(
 ) -> jax.Array:
     undilated = max(spec.window.stride) == 1
     spread = _spread(spec, _pays(dy) and undilated, dy.shape[0], dy.shape[1:-1], kernel)
-    batch, channels = dy.shape[0], kernel.shape[-2] * spec.groups
-    if dy.size + batch * math.prod(inputs) * channels >= kernel.size:
-        return plain.input_gradient(spec, dy, kernel, inputs, sharding, spread)
-    # XLA transposes a kernel 3 to 5 times faster alone than together with its flip, so the images, which are
-    # smaller here, are flipped; two flips of the kernel are none.
+    pixels, channels = dy.shape[0] * math.prod(inputs), kernel.shape[-2]
+    if dy.size + pixels * channels < kernel.size:
+        return _input_gradient_of_flipped_images(spec, dy, kernel, inputs, sharding, spread)
+    return plain.input_gradient(spec, dy, kernel, inputs, sharding, spread)
+
+
+def _input_gradient_of_flipped_images(
+    spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Sizes, sharding: Any, spread: int
+) -> jax.Array:
+    """dx, for which the images are flipped and not the kernel, whose two flips XLA takes for none.
+
+    XLA transposes a kernel 3 to 5 times faster alone than together with its flip.
+    """
     axes = tuple(range(1, dy.ndim - 1))
     pads = _window.kernel_gradient_pads(spec.window, inputs, dy.shape[1:-1])
     mirrored = spec.window._replace(padding=tuple((hi, lo) for lo, hi in pads))
