@@ -1,7 +1,7 @@
 """How to launch a process so that training on CPU is fast: ``python -m functional_cnn.tuning``.
 
-XLA reads its flags, and glibc its tunables, when a process starts, so they belong in the environment of the
-command. This module says which pay; importing it, or the library, changes nothing.
+glibc reads its tunables when a process starts, so they belong in the environment of the command. This module
+says which pay; importing it, or the library, changes nothing.
 """
 
 import os
@@ -11,8 +11,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
-
-import jax
 
 
 class Setting(NamedTuple):
@@ -31,14 +29,9 @@ class Setting(NamedTuple):
     reason: str
 
 
-_SEPARATORS = {"XLA_FLAGS": " ", "GLIBC_TUNABLES": ":"}
+# Between the entries of a variable.
+_SEPARATORS = {"GLIBC_TUNABLES": ":"}
 
-_SCHEDULER = Setting(
-    "XLA_FLAGS",
-    "--xla_cpu_enable_concurrency_optimized_scheduler",
-    "false",
-    "XLA orders a program for memory: a ResNet-18 step takes a third less temp memory, other networks as much or more",
-)
 _HUGE_PAGES = Setting(
     "GLIBC_TUNABLES",
     "glibc.malloc.hugetlb",
@@ -49,38 +42,24 @@ _MARKER = "FUNCTIONAL_CNN_TUNED"
 
 
 def recommended_settings() -> tuple[Setting, ...]:
-    """The settings that were measured to pay for CPU runs on this system with this version of JAX.
+    """The settings that were measured to pay for CPU runs on this system.
+
+    No flag of XLA is among them: with our rules none was found that makes a step faster.
 
     Returns:
-      The settings, with their reasons; none where nothing was measured: outside Linux, and in versions of
-      JAX whose XLA may not know a flag, as XLA stops at flags that it does not know.
+      The settings, with their reasons; none where nothing was measured, as outside Linux.
     """
     pages = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-    return _recommended(
-        sys.platform,
-        jax.__version_info__,
-        platform.libc_ver(),
-        pages.read_text() if pages.exists() else "",
-    )
+    return _recommended(sys.platform, platform.libc_ver(), pages.read_text() if pages.exists() else "")
 
 
-def _recommended(
-    system: str, jax_version: tuple[int, ...], libc: tuple[str, str], huge_pages: str
-) -> tuple[Setting, ...]:
-    if system != "linux":
-        return ()
-    found = []
-    if (0, 10) <= jax_version < (0, 13):
-        found.append(_SCHEDULER)
+def _recommended(system: str, libc: tuple[str, str], huge_pages: str) -> tuple[Setting, ...]:
     name, version = libc
     # The tunable is there since glibc 2.35; under [never] the kernel gives no huge pages.
-    if (
-        name == "glibc"
-        and _numbers(version) >= (2, 35)
-        and ("[madvise]" in huge_pages or "[always]" in huge_pages)
-    ):
-        found.append(_HUGE_PAGES)
-    return tuple(found)
+    served = system == "linux" and name == "glibc" and _numbers(version) >= (2, 35)
+    if served and ("[madvise]" in huge_pages or "[always]" in huge_pages):
+        return (_HUGE_PAGES,)
+    return ()
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -92,12 +71,11 @@ def recommended_environment() -> dict[str, str]:
 
     Returns:
       The variables with whole values: what the process was started with, and the entries of
-      ``recommended_settings`` that it does not name yet. ``{}`` where nothing is recommended. An ``XLA_FLAGS``
-      that names a file of flags stays as it is.
+      ``recommended_settings`` that it does not name yet. ``{}`` where nothing is recommended.
 
     Example:
       >>> from functional_cnn import tuning
-      >>> set(tuning.recommended_environment()) <= {"XLA_FLAGS", "GLIBC_TUNABLES"}
+      >>> set(tuning.recommended_environment()) <= {"GLIBC_TUNABLES"}
       True
     """
     return _merged(recommended_settings(), _environment_at_start())
@@ -108,7 +86,7 @@ def _merged(settings: tuple[Setting, ...], environment: Mapping[str, str]) -> di
     for setting in settings:
         variable = setting.variable
         merged.setdefault(variable, environment.get(variable, ""))
-        if not _is_left_to_user(setting, merged):
+        if not _is_set(setting, merged):
             entries = [entry for entry in (merged[variable], f"{setting.name}={setting.value}") if entry]
             merged[variable] = _SEPARATORS[variable].join(entries)
     return merged
@@ -117,37 +95,28 @@ def _merged(settings: tuple[Setting, ...], environment: Mapping[str, str]) -> di
 def missing_settings() -> tuple[Setting, ...]:
     """The recommended settings that this process was not started with.
 
-    An entry that is there with another value counts as started with: it is the user's choice. So does every
-    XLA flag where ``XLA_FLAGS`` names a file of flags.
+    An entry that is there with another value counts as started with: it is the user's choice.
 
     Returns:
       Some of ``recommended_settings``.
     """
     environment = _environment_at_start()
-    return tuple(setting for setting in recommended_settings() if not _is_left_to_user(setting, environment))
+    return tuple(setting for setting in recommended_settings() if not _is_set(setting, environment))
 
 
-def _is_left_to_user(setting: Setting, environment: Mapping[str, str]) -> bool:
-    """Whether the variable names the setting already, or is a file's name, to which nothing can be added."""
-    value = environment.get(setting.variable, "")
-    if setting.variable == "XLA_FLAGS":
-        # XLA takes any white space between flags, and a value that does not start with "-" for a file of flags.
-        entries = value.split()
-        if entries and not entries[0].startswith("-"):
-            return True
-    else:
-        entries = value.split(_SEPARATORS[setting.variable])
+def _is_set(setting: Setting, environment: Mapping[str, str]) -> bool:
+    """Whether the variable names the setting already, with whatever value."""
+    entries = environment.get(setting.variable, "").split(_SEPARATORS[setting.variable])
     return any(entry.partition("=")[0] == setting.name for entry in entries)
 
 
 def _environment_at_start() -> dict[str, str]:
-    """What the process was started with; XLA reads its flags later, when JAX first computes."""
+    """What the process was started with, which is what glibc has read."""
     started = Path("/proc/self/environ")
     if not started.exists():
         return dict(os.environ)
     entries = started.read_bytes().decode(errors="surrogateescape").split("\0")
-    environment = dict(entry.split("=", 1) for entry in entries if "=" in entry)
-    return {**environment, "XLA_FLAGS": os.environ.get("XLA_FLAGS", "")}
+    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
 
 
 def restart_tuned() -> None:
@@ -178,7 +147,7 @@ def main() -> None:
     for variable, value in recommended_environment().items():
         print(f"export {variable}={shlex.quote(value)}")
     if not settings:
-        print("# nothing is known to pay on this system with this version of JAX")
+        print("# nothing is known to pay on this system")
 
 
 if __name__ == "__main__":
