@@ -17,8 +17,9 @@ from tqdm import tqdm
 
 import functional_cnn as fcnn
 from benchmarks import measure, report
+from benchmarks.arguments import make_parser
 from benchmarks.kinds import Row
-from benchmarks.measure import PROVIDERS, Program
+from benchmarks.measure import Program
 from benchmarks.rows import ROWS
 
 measure.quiet_threads()  # before PyTorch is imported, which the functions below do
@@ -27,15 +28,8 @@ MODES = ("forward", "backward", "both")
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.ops",
-        description=__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = make_parser("ops", __doc__, seconds=0.5, timed="each provider in each mode")
     parser.add_argument("--rows", default="", help="only rows whose name holds this text")
-    parser.add_argument("--providers", nargs="+", choices=PROVIDERS, default=PROVIDERS)
-    parser.add_argument("--seconds", type=float, default=0.5, help="of each provider in each mode")
-    parser.add_argument("--output", type=Path, default=Path("runs/benchmarks"))
     return parser.parse_args()
 
 

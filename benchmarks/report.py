@@ -66,7 +66,13 @@ def geometric_mean(ratios: Sequence[float]) -> float:
 
 
 def bars(path: Path, title: str, rows: Sequence[str], series: dict[str, Sequence[float | None]]) -> None:
-    """Horizontal bars of the providers' times over ours, one group a row, on a logarithmic axis."""
+    """Horizontal bars of the providers' times over ours, one group a row, on a logarithmic axis.
+
+    Without a provider to compare there is no picture, and a line says so.
+    """
+    if not series:
+        print(f"no {path.name}: nothing was timed that it compares with ours")
+        return
     import matplotlib
 
     matplotlib.use("agg")

@@ -6,7 +6,6 @@ first losses must agree before anything is timed. Writes train.json, train.csv a
 """
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks import measure, report
-from benchmarks.measure import PROVIDERS
+from benchmarks.arguments import make_parser
 from benchmarks.networks import SETTINGS
 from benchmarks.steps import make_problem, make_step
 
@@ -24,17 +23,10 @@ _STEPS_COMPARED = 2
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.train",
-        description=__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = make_parser("train", __doc__, seconds=8.0, timed="each provider's steps")
     parser.add_argument("--networks", nargs="+", choices=SETTINGS, default=list(SETTINGS))
-    parser.add_argument("--providers", nargs="+", choices=PROVIDERS, default=PROVIDERS)
-    parser.add_argument("--seconds", type=float, default=8.0, help="of each provider's steps")
     parser.add_argument("--batch", type=int, help="another batch size")
     parser.add_argument("--size", type=int, help="another image size")
-    parser.add_argument("--output", type=Path, default=Path("runs/benchmarks"))
     return parser.parse_args()
 
 

@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("flax", reason="the benchmarks compare with Flax")
 
+from benchmarks.arguments import make_parser
 from benchmarks.networks import SETTINGS
 from benchmarks.report import geometric_mean
 from benchmarks.steps import make_problem
@@ -73,3 +74,20 @@ def test_train_compares_the_losses_of_all_libraries(tmp_path):
 def test_train_refuses_losses_that_differ():
     with pytest.raises(RuntimeError, match="flax's first losses"):
         require_equal("lenet", {"ours": [2.3, 2.2], "flax": [2.3, 2.1]})
+
+
+@pytest.mark.parametrize(
+    ("module", "chosen"),
+    [("ops", ("--rows", "cross-entropy")), ("train", ("--networks", "lenet", "--batch", "8"))],
+)
+def test_ours_alone_is_measured_without_a_picture(tmp_path, module, chosen):
+    shown = run(f"benchmarks.{module}", tmp_path, *chosen, "--providers", "ours")
+    assert f"no {module}.png" in shown
+    assert {path.name for path in tmp_path.iterdir()} == {f"{module}.json", f"{module}.csv"}
+
+
+def test_providers_without_ours_are_refused(capsys):
+    parser = make_parser("train", None, seconds=1.0, timed="")
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--providers", "flax", "torch"])
+    assert "--providers: ours must be among them" in capsys.readouterr().err
