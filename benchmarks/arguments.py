@@ -1,6 +1,7 @@
 """The command line that the benchmarks have in common."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.measure import PROVIDERS
@@ -14,7 +15,12 @@ class _OursAmongThem(argparse.Action):
 
 
 def make_parser(
-    module: str, description: str | None, *, seconds: float, timed: str
+    module: str,
+    description: str | None,
+    *,
+    seconds: float,
+    timed: str,
+    providers: Sequence[str] = PROVIDERS,
 ) -> argparse.ArgumentParser:
     """A parser of ``--providers``, ``--seconds`` and ``--output``; ``timed`` says whose seconds they are."""
     parser = argparse.ArgumentParser(
@@ -27,7 +33,7 @@ def make_parser(
         nargs="+",
         action=_OursAmongThem,
         choices=PROVIDERS,
-        default=PROVIDERS,
+        default=providers,
         help="ours among them",
     )
     parser.add_argument("--seconds", type=float, default=seconds, help=f"of {timed}")

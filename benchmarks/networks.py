@@ -1,4 +1,4 @@
-"""The networks of the training benchmark, each written once in layers that every library supplies.
+"""The networks of the training benchmarks, each written once in layers that every library supplies.
 
 A network is a function of ``layers`` and images that returns logits. Paddings are explicit and equal on both
 sides, so that all libraries compute the same map. Dropout and stochastic depth are left out.
@@ -82,6 +82,14 @@ def resnet(layers: Layers, x, *, depth: int, classes: int, small_stem: bool):
             name, width = f"stage{stage + 1}_block{block + 1}", 64 * 2**stage
             plan = _basic(width, stride) if depth < 50 else _bottleneck(width, stride)
             x = _residual(layers, name, x, plan, stride)
+    return layers.dense("head", layers.global_avg_pool(x), classes)
+
+
+def plain_resnet(layers: Layers, x, *, channels: int, depth: int, classes: int):
+    """``depth`` equal blocks of two 3x3 convolutions, so that cost grows with one number at a time."""
+    x = _conv_norm(layers, "stem", x, channels, 3, "relu")
+    for block in range(depth):
+        x = _residual(layers, f"block{block + 1}", x, _basic(channels, 1), 1)
     return layers.dense("head", layers.global_avg_pool(x), classes)
 
 

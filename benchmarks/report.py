@@ -7,13 +7,14 @@ import json
 import math
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 _PACKAGES = ("functional_cnn", "jax", "jaxlib", "flax", "torch")
 _VARIABLES = ("XLA_FLAGS", "GLIBC_TUNABLES", "OMP_WAIT_POLICY")
 _COLOURS = {
+    "ours": "#262626",
     "autodiff": "#4C72B0",
     "flax": "#55A868",
     "torch": "#DD8452",
@@ -61,6 +62,11 @@ def write(directory: Path, name: str, rows: Sequence[dict[str, Any]], settings: 
         writer.writerows(rows)
 
 
+def cell(value: float | None) -> str:
+    """A cell of a printed table, empty where a library does not tell."""
+    return "" if value is None else f"{value:.1f}"
+
+
 def geometric_mean(ratios: Sequence[float]) -> float:
     return math.exp(sum(map(math.log, ratios)) / len(ratios))
 
@@ -104,3 +110,64 @@ def bars(path: Path, title: str, rows: Sequence[str], series: dict[str, Sequence
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     plt.close(figure)
+
+
+class Panel(NamedTuple):
+    """A quantity against another, one curve for each provider.
+
+    Attributes:
+      x_label: with the unit, as y_label.
+      y_label: of the row of panels that this one stands in.
+      curves: points x, low, y, high; the band between low and high is shaded.
+    """
+
+    x_label: str
+    y_label: str
+    curves: Mapping[str, Sequence[tuple[float, float, float, float]]]
+
+
+def curves(path: Path, title: str, grid: Sequence[Sequence[Panel]]) -> None:
+    """Rows of panels on logarithmic axes; panels of a row share y."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot as plt
+
+    height, width = len(grid), len(grid[0])
+    figure, places = plt.subplots(
+        height,
+        width,
+        figsize=(1 + 3.2 * width, 1 + 3 * height),
+        sharey="row",
+        squeeze=False,
+        layout="constrained",
+    )
+    for row, line in zip(places, grid, strict=True):
+        for axes, panel in zip(row, line, strict=True):
+            _draw_panel(axes, panel)
+        row[0].set_ylabel(line[0].y_label)
+    figure.suptitle(title)
+    handles, names = places[0][0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _draw_panel(axes: Any, panel: Panel) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
+
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for provider, points in panel.curves.items():
+        x, low, y, high = zip(*points, strict=True)
+        axes.fill_between(x, low, high, color=_COLOURS[provider], alpha=0.2, linewidth=0)
+        axes.plot(x, y, marker="o", markersize=4, color=_COLOURS[provider], label=provider)
+        axes.set_xticks(x, [f"{value:g}" for value in x])
+    axes.xaxis.set_minor_locator(NullLocator())
+    # Powers of ten alone would leave many a panel with one labelled line.
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(panel.x_label)
+    axes.grid(alpha=0.3)

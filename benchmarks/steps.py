@@ -3,7 +3,7 @@
 All start from the same parameters, so that their losses can be compared before anything is timed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -17,6 +17,7 @@ from benchmarks.measure import Program, compiled
 from benchmarks.networks import Setting
 
 RATE, MOMENTUM = 1e-3, 0.9
+_STEPS_COMPARED = 2
 
 
 class Problem(NamedTuple):
@@ -56,6 +57,23 @@ def _drawn(tree: Tree, rng: np.random.Generator) -> Leaf:
 
 def apply_network(setting: Setting, layers: Any, images: Any) -> Any:
     return setting.network(layers, images, classes=setting.classes, **setting.options)
+
+
+def make_equal_steps(name: str, problem: Problem, providers: Sequence[str]) -> dict[str, Program]:
+    """Each provider's step, after its first losses have been found to be those of the others."""
+    steps = {provider: make_step(problem, provider) for provider in providers}
+    losses = {provider: [step.run() for _ in range(_STEPS_COMPARED)] for provider, step in steps.items()}
+    require_equal(name, losses)
+    return steps
+
+
+def require_equal(name: str, losses: dict[str, list[float]]) -> None:
+    """Raises RuntimeError where a library does not compute the same steps."""
+    first = next(iter(losses.values()))
+    for provider, found in losses.items():
+        # The second loss has gone through a whole step, which enlarges what rounding differs by.
+        if not np.allclose(found, first, rtol=(1e-4, 1e-2)):
+            raise RuntimeError(f"{name}: {provider}'s first losses are {found}, the others' {first}")
 
 
 def make_step(problem: Problem, provider: str) -> Program:

@@ -1,5 +1,6 @@
 """The benchmarks' networks are those of their papers, and the benchmarks run."""
 
+import csv
 import json
 import os
 import subprocess
@@ -11,11 +12,12 @@ import pytest
 
 pytest.importorskip("flax", reason="the benchmarks compare with Flax")
 
+from benchmarks import scaling, steps
 from benchmarks.arguments import make_parser
+from benchmarks.measure import Program
 from benchmarks.networks import SETTINGS
 from benchmarks.report import geometric_mean
-from benchmarks.steps import make_problem
-from benchmarks.train import require_equal
+from benchmarks.steps import make_problem, require_equal
 
 ROOT = Path(__file__).parent.parent.parent
 PARAMETERS = {
@@ -91,3 +93,69 @@ def test_providers_without_ours_are_refused(capsys):
     with pytest.raises(SystemExit):
         parser.parse_args(["--providers", "flax", "torch"])
     assert "--providers: ours must be among them" in capsys.readouterr().err
+
+
+@pytest.fixture
+def tiny_scaling(monkeypatch, tmp_path):
+    """Scaling from a network of a few numbers, with JAX as in a shell; yields what it is told to time."""
+    monkeypatch.setattr(scaling, "BASE", scaling.Point(batch=2, size=4, channels=2, depth=1))
+    monkeypatch.setattr(
+        scaling, "VALUES", {"batch": (2, 4), "size": (4, 8), "channels": (2, 4), "depth": (1, 2)}
+    )
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+        yield lambda *arguments: monkeypatch.setattr(
+            sys, "argv", ["scaling", "--seconds", "0.01", "--output", str(tmp_path), *arguments]
+        )
+
+
+def test_scaling_measures_every_value_of_every_axis(tiny_scaling, tmp_path, capsys):
+    pytest.importorskip("torch")
+    tiny_scaling()
+    scaling.main()
+    rows = json.loads((tmp_path / "scaling.json").read_text())["rows"]
+    assert [(row["axis"], row["value"], row["provider"]) for row in rows] == [
+        (axis, value, provider)
+        for axis, values in scaling.VALUES.items()
+        for value in values
+        for provider in ("ours", "flax", "torch")
+    ]
+    for row in rows:
+        assert {axis: row[axis] for axis in scaling.VALUES} == scaling.BASE._asdict() | {
+            row["axis"]: row["value"]
+        }
+        assert 0 < row["low_ms"] <= row["median_ms"] <= row["high_ms"]
+        assert (row["temp_mb"] is None) == (row["compile_s"] is None) == (row["provider"] == "torch")
+    with (tmp_path / "scaling.csv").open() as file:
+        assert csv.DictReader(file).fieldnames == list(rows[0])
+    assert (tmp_path / "scaling.png").stat().st_size
+    shown = capsys.readouterr().out
+    for axis in scaling.VALUES:
+        assert shown.count(f"time ~ {axis}^") == 3
+        assert shown.count(f"memory ~ {axis}^") == 2  # PyTorch does not tell
+
+
+def test_scaling_takes_some_axes_and_providers(tiny_scaling, tmp_path):
+    tiny_scaling("--axes", "depth", "--providers", "ours")
+    scaling.main()
+    rows = json.loads((tmp_path / "scaling.json").read_text())["rows"]
+    assert [(row["axis"], row["depth"], row["provider"]) for row in rows] == [
+        ("depth", 1, "ours"),
+        ("depth", 2, "ours"),
+    ]
+    assert (tmp_path / "scaling.png").stat().st_size
+
+
+def test_scaling_refuses_losses_that_differ(tiny_scaling, tmp_path, monkeypatch):
+    losses = {"ours": 2.3, "flax": 2.4}
+    monkeypatch.setattr(
+        steps, "make_step", lambda problem, provider: Program(lambda: losses[provider], None, None)
+    )
+    tiny_scaling("--providers", "ours", "flax")
+    with pytest.raises(RuntimeError, match=r"batch=2.*flax's first losses"):
+        scaling.main()
+    assert not list(tmp_path.iterdir())
+
+
+def test_exponent_of_growth():
+    rows = [{"value": value, "median_ms": 3.0 * value**2} for value in (1, 2, 8)]
+    assert scaling.exponent(rows, "median_ms") == pytest.approx(2)
