@@ -202,16 +202,31 @@ def test_convolution_gathers_no_image(devices, x, kernel, options, axis_type):
 
 @pytest.mark.parametrize("axis_type", [AxisType.Explicit, AxisType.Auto], ids=["explicit", "auto"])
 @pytest.mark.parametrize("axis", [1, 2], ids=["rows", "columns"])
-def test_pointwise_convolution_of_images_split_among_devices(devices, axis, axis_type):
-    x = jax.random.normal(jax.random.key(0), (3, 4, 8, 2))
-    kernel = jax.random.normal(jax.random.key(1), (1, 1, 2, 5))
-
-    def gradient(x, kernel):
-        return jax.grad(lambda x, kernel: (fcnn.conv(x, kernel) ** 2).sum(), (0, 1))(x, kernel)
-
-    expected = gradient(x, kernel)
+@pytest.mark.parametrize(
+    ("window", "options"),
+    [
+        ((1, 1), {}),
+        ((3, 3), {}),
+        ((3, 3), {"groups": 4}),
+        ((3, 3), {"groups": 2}),
+        ((2, 2), {"stride": 2, "padding": "VALID"}),
+    ],
+    ids=["pointwise", "native", "depthwise", "grouped", "tiled"],
+)
+def test_convolution_of_images_split_among_devices(devices, window, options, axis, axis_type):
+    x = jax.random.normal(jax.random.key(0), (3, 8, 16, 4))
+    kernel = jax.random.normal(jax.random.key(1), (*window, 4 // options.get("groups", 1), 8))
+    expected = convolution_and_gradients(x, kernel, options)
     mesh = jax.make_mesh((4,), ("data",), axis_types=(axis_type,))
     with jax.set_mesh(mesh):
         x = jax.device_put(x, NamedSharding(mesh, P(*[None] * axis, "data")))
         kernel = jax.device_put(kernel, NamedSharding(mesh, P()))
-        assert_equal(jax.jit(gradient)(x, kernel), expected)
+        assert_equal(convolution_and_gradients(x, kernel, options), expected)
+
+
+def convolution_and_gradients(x, kernel, options):
+    def loss(x, kernel):
+        y = fcnn.conv(x, kernel, **options)
+        return (y**2).sum(), y
+
+    return jax.jit(jax.grad(loss, (0, 1), has_aux=True))(x, kernel)

@@ -31,10 +31,7 @@ def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Siz
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
     matrix = _as_matrix(kernel)
     x = _kept_pixels(spec, x, dy.shape[1:-1])
-    if not _splits_images(x) and not _splits_images(dy):
-        x, dy = _as_rows(x), _as_rows(dy)
-    pixels = tuple(range(dy.ndim - 1))
-    return dot(spec, x, dy, pixels, pixels, matrix).reshape(kernel.shape)
+    return dot(spec, _as_rows(x), _as_rows(dy), (0,), (0,), matrix).reshape(kernel.shape)
 
 
 def dot(spec: ConvSpec, a: jax.Array, b: jax.Array, contract_a: Sizes, contract_b: Sizes, like: Any = None):
@@ -61,14 +58,8 @@ def _as_rows(x: jax.Array) -> jax.Array:
     """The pixels of all examples as the rows of a matrix.
 
     A product of two matrices contracts their first axes as they lie; of more axes XLA copies one operand,
-    transposed. Axes are merged one at a time, which JAX does on a mesh of Explicit axes too. Where images are
-    split among devices it refuses; on a mesh of Auto axes, which a trace does not see, XLA then gathers them.
+    transposed. Axes are merged one at a time, which JAX does on a mesh of Explicit axes too.
     """
     while x.ndim > 2:
         x = x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
     return x
-
-
-def _splits_images(x: jax.Array) -> bool:
-    """Whether a mesh of Explicit axes splits a spatial axis."""
-    return any(axis is not None for axis in tuple(jax.typeof(x).sharding.spec)[1:-1])
