@@ -3,6 +3,7 @@
 All start from the same parameters, so that their losses can be compared before anything is timed.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from benchmarks.measure import Program, compiled
 from benchmarks.networks import Setting
 
 RATE, MOMENTUM = 1e-3, 0.9
+_OPTIMIZER = optax.sgd(RATE, momentum=MOMENTUM)
 _STEPS_COMPARED = 2
 
 
@@ -82,44 +84,8 @@ def make_step(problem: Problem, provider: str) -> Program:
         from benchmarks.torch_step import make_torch_step
 
         return make_torch_step(problem, compiled=provider == "torch.compile")
-    if provider == "flax":
-        module = FlaxNetwork(lambda layers, images: apply_network(problem.setting, layers, images))
-        loss = optax.softmax_cross_entropy_with_integer_labels
-        return _make_jax_step(problem, module.apply_with_statistics, loss)
-    apply, loss = _our_apply(problem.setting), fcnn.softmax_cross_entropy
-    if provider == "autodiff":
-        with fcnn.autodiff():
-            return _make_jax_step(problem, apply, loss)
-    return _make_jax_step(problem, apply, loss)
-
-
-def _our_apply(setting: Setting) -> Callable[[Tree, Tree, jax.Array], tuple[jax.Array, Tree]]:
-    def apply(params, state, images):
-        layers = OurLayers(_looked_up(params), _looked_up(state))
-        logits = apply_network(setting, layers, images)
-        return logits, layers.moved
-
-    return apply
-
-
-def _looked_up(tree: Tree) -> Leaf:
-    return lambda layer, name, shape: tree[layer][name]
-
-
-def _make_jax_step(problem: Problem, apply, cross_entropy) -> Program:
-    optimizer = optax.sgd(RATE, momentum=MOMENTUM)
-
-    def step(params, state, opt_state, images, labels):
-        def loss_fn(params):
-            logits, moved = apply(params, state, images)
-            return cross_entropy(logits, labels).mean(), moved
-
-        (loss, moved), grads = jax.value_and_grad(loss_fn, has_aux=True)(params)
-        updates, opt_state = optimizer.update(grads, opt_state, params)
-        return optax.apply_updates(params, updates), moved, opt_state, loss
-
-    params, state = jax.tree.map(jnp.array, (problem.params, problem.state))
-    carried = [params, state, optimizer.init(params)]
+    step = jax_step(problem.setting, provider)
+    carried = jax_start(problem)
     images, labels = jnp.asarray(problem.images), jnp.asarray(problem.labels)
     program = compiled(step, *carried, images, labels, donate_argnums=(0, 1, 2))
 
@@ -128,3 +94,45 @@ def _make_jax_step(problem: Problem, apply, cross_entropy) -> Program:
         return float(jax.block_until_ready((carried, loss))[1])
 
     return program._replace(run=run)
+
+
+def jax_start(problem: Problem) -> list[Tree]:
+    """What ``jax_step`` carries on from step to step: parameters, running statistics, the optimizer's state."""
+    params, state = jax.tree.map(jnp.array, (problem.params, problem.state))
+    return [params, state, _OPTIMIZER.init(params)]
+
+
+def jax_step(setting: Setting, provider: str) -> Callable[..., tuple]:
+    """``step(params, state, opt_state, images, labels) -> (params, state, opt_state, loss)``, to be jitted."""
+    apply, cross_entropy = _jax_apply(setting, provider)
+    rules = fcnn.autodiff if provider == "autodiff" else contextlib.nullcontext
+
+    def step(params, state, opt_state, images, labels):
+        def loss_fn(params):
+            logits, moved = apply(params, state, images)
+            return cross_entropy(logits, labels).mean(), moved
+
+        with rules():
+            (loss, moved), grads = jax.value_and_grad(loss_fn, has_aux=True)(params)
+        updates, opt_state = _OPTIMIZER.update(grads, opt_state, params)
+        return optax.apply_updates(params, updates), moved, opt_state, loss
+
+    return step
+
+
+def _jax_apply(setting: Setting, provider: str) -> tuple[Callable, Callable]:
+    """``apply(params, state, images) -> (logits, moved state)`` and the cross-entropy."""
+    if provider == "flax":
+        module = FlaxNetwork(lambda layers, images: apply_network(setting, layers, images))
+        return module.apply_with_statistics, optax.softmax_cross_entropy_with_integer_labels
+
+    def apply(params, state, images):
+        layers = OurLayers(_looked_up(params), _looked_up(state))
+        logits = apply_network(setting, layers, images)
+        return logits, layers.moved
+
+    return apply, fcnn.softmax_cross_entropy
+
+
+def _looked_up(tree: Tree) -> Leaf:
+    return lambda layer, name, shape: tree[layer][name]
