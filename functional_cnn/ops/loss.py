@@ -76,11 +76,15 @@ def softmax_cross_entropy(logits: jax.Array, labels: jax.Array, *, label_smoothi
 def _targets(spec, logits, labels):
     classes = logits.shape[-1]
     if jnp.issubdtype(labels.dtype, jnp.integer):
-        labels = labels[..., None]
-        is_class = labels == jnp.arange(classes, dtype=labels.dtype)
-        known = (labels >= 0) & (labels < classes)
-        labels = jnp.where(known, is_class.astype(logits.dtype), jnp.nan)
+        labels = (labels[..., None] == jnp.arange(classes, dtype=labels.dtype)).astype(logits.dtype)
     return (1 - spec.label_smoothing) * labels + spec.label_smoothing / classes
+
+
+def _nan_where_unknown(values, logits, labels):
+    """Values, one for each example, with NaN where its class does not exist."""
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        return values
+    return jnp.where((labels >= 0) & (labels < logits.shape[-1]), values, jnp.nan)
 
 
 def _wide(logits, labels):
@@ -108,6 +112,7 @@ def _softmax_fwd(spec, logits, labels):
     log_total = jnp.log(jnp.sum(jnp.exp(z - peak), axis=-1, keepdims=True))
     # A term with t = 0 counts for nothing even where z is -inf.
     loss = jnp.sum(jnp.where(targets == 0, 0, targets * (log_total - (z - peak))), axis=-1)
+    loss = _nan_where_unknown(loss, logits, labels)
     return loss.astype(logits.dtype), (logits, labels, peak, log_total)
 
 
@@ -115,9 +120,9 @@ def _softmax_bwd(spec, residuals, dloss):
     logits, labels, peak, log_total = residuals
     z, wide_labels = _wide(logits, labels)
     targets = _targets(spec, z, wide_labels)
-    dloss = dloss[..., None].astype(z.dtype)
+    dloss = _nan_where_unknown(dloss.astype(z.dtype), logits, labels)[..., None]
     log_softmax = z - peak - log_total
-    if jnp.issubdtype(labels.dtype, jnp.integer):  # T is 1; of an unknown class the targets are NaN
+    if jnp.issubdtype(labels.dtype, jnp.integer):  # T is 1
         return like_primal(dloss * (jnp.exp(log_softmax) - targets), logits), None
     total = jnp.sum(targets, axis=-1, keepdims=True)
     dlogits = like_primal(dloss * (total * jnp.exp(log_softmax) - targets), logits)

@@ -1,8 +1,9 @@
 """Grouped convolution: the groups share nothing, so they are separate convolutions, written out one by one.
 
-Forward and dx: a group of few channels leaves a processor idle, so neighbouring groups become one of up to
-``_WIDTH`` channels, with a kernel that is zero from a group to the others. The zeros are multiplied: a value
-that is not finite reaches the groups that its own was merged with, as nan.
+Forward and dx: a group of few channels leaves a processor idle, so neighbouring groups become one of up to 16
+channels, with a kernel that is zero from a group to the others; of up to 8 in dx with a stride, where the dilated
+dy is mostly zeros already and 16 take up to twice as long. The zeros are multiplied: a value that is not finite
+reaches the groups that its own was merged with, as nan.
 """
 
 import functools
@@ -18,20 +19,21 @@ from functional_cnn._window import Sizes
 from functional_cnn.ops._formulations import native, plain
 from functional_cnn.ops._formulations.plain import ConvSpec
 
-_WIDTH = 16
+_WIDTH, _WIDTH_DILATED = 16, 8
 # Groups are written out one by one, and a program must stay of reasonable size.
 _MOST_GROUPS = 64
 
 
 def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    spec, kernel = _merged(spec, kernel)
+    spec, kernel = _merged(spec, kernel, _WIDTH)
     if spec.groups > _MOST_GROUPS:
         return plain.forward(spec, x, kernel)
     return _of_each_group(native.forward, spec, x, kernel)
 
 
 def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Sizes) -> jax.Array:
-    spec, kernel = _merged(spec, kernel)
+    dilated = max(spec.window.stride) > 1
+    spec, kernel = _merged(spec, kernel, _WIDTH_DILATED if dilated else _WIDTH)
     if spec.groups > _MOST_GROUPS:
         return plain.input_gradient(spec, dy, kernel, inputs)
     return _of_each_group(functools.partial(native.input_gradient, inputs=inputs), spec, dy, kernel)
@@ -43,11 +45,11 @@ def _of_each_group(linear_map: Callable, spec: ConvSpec, *arrays: jax.Array) -> 
     return jnp.concatenate([linear_map(one_group, *group) for group in groups], axis=-1)
 
 
-def _merged(spec: ConvSpec, kernel: jax.Array) -> tuple[ConvSpec, jax.Array]:
+def _merged(spec: ConvSpec, kernel: jax.Array, width: int) -> tuple[ConvSpec, jax.Array]:
     """The same convolution in fewer groups: the kernels of some stand on the diagonal of one."""
     *window, inputs, channels = kernel.shape
     outputs = channels // spec.groups
-    fitting = max(_WIDTH // max(inputs, outputs), 1)
+    fitting = max(width // max(inputs, outputs), 1)
     some = max(count for count in range(1, fitting + 1) if spec.groups % count == 0)
     groups = spec.groups // some
     kernels = kernel.reshape(*window, 1, inputs, groups, some, outputs)
