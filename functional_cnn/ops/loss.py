@@ -67,9 +67,9 @@ def softmax_cross_entropy(logits: jax.Array, labels: jax.Array, *, label_smoothi
 #   forward   loss = T logsumexp(z) - sum_k t_k z_k
 #   dz        dz_k = dloss (T softmax(z)_k - t_k)
 #   dlabels   dq_k = dloss (1 - a) (logsumexp(z) - z_k)          none for integers
-# Residuals: z and the labels, alive anyway, and logsumexp(z) as m = max z and l = log sum exp(z - m), two
-# numbers per example; the softmax, of z's size, is made again. It is exp(z - m - l): m + l, rounded where
-# logits are large, would cost it digits.
+# Residuals, m = max z: of integer labels exp(z - m), in the place of z, and its sum; softmax(z) made again would
+# cost more than all else. Of distributions, whose dlabels asks for them, z and logsumexp(z) as m and
+# l = log sum exp(z - m): m + l, rounded where logits are large, would cost digits.
 # Reference: the definition through log_softmax, with one-hot targets written out.
 
 
@@ -109,25 +109,39 @@ def _softmax_fwd(spec, logits, labels):
     z, wide_labels = _wide(logits, labels)
     targets = _targets(spec, z, wide_labels)
     peak = lax.stop_gradient(jnp.max(z, axis=-1, keepdims=True))
-    log_total = jnp.log(jnp.sum(jnp.exp(z - peak), axis=-1, keepdims=True))
+    powers = jnp.exp(z - peak)
+    total = jnp.sum(powers, axis=-1, keepdims=True)
+    log_total = jnp.log(total)
     # A term with t = 0 counts for nothing even where z is -inf.
     loss = jnp.sum(jnp.where(targets == 0, 0, targets * (log_total - (z - peak))), axis=-1)
-    loss = _nan_where_unknown(loss, logits, labels)
-    return loss.astype(logits.dtype), (logits, labels, peak, log_total)
+    loss = _nan_where_unknown(loss, logits, labels).astype(logits.dtype)
+    if jnp.issubdtype(labels.dtype, jnp.integer):
+        return loss, (powers, total, labels)
+    return loss, (logits, peak, log_total, labels)
 
 
 def _softmax_bwd(spec, residuals, dloss):
-    logits, labels, peak, log_total = residuals
-    z, wide_labels = _wide(logits, labels)
-    targets = _targets(spec, z, wide_labels)
-    dloss = _nan_where_unknown(dloss.astype(z.dtype), logits, labels)[..., None]
+    *of_logits, labels = residuals
+    if jnp.issubdtype(labels.dtype, jnp.integer):
+        return _dlogits_of_classes(spec, *of_logits, labels, dloss), None
+    return _gradients_of_distributions(spec, *of_logits, labels, dloss)
+
+
+def _dlogits_of_classes(spec, powers, total, labels, dloss):
+    (wide_dloss,) = widened(dloss)
+    wide_dloss = _nan_where_unknown(wide_dloss, powers, labels)[..., None]
+    targets = _targets(spec, powers, labels)  # T is 1
+    return (wide_dloss * (powers * (1 / total) - targets)).astype(dloss.dtype)
+
+
+def _gradients_of_distributions(spec, logits, peak, log_total, labels, dloss):
+    z, wide_labels, dloss = widened(logits, labels, dloss)
+    targets, dloss = _targets(spec, z, wide_labels), dloss[..., None]
     log_softmax = z - peak - log_total
-    if jnp.issubdtype(labels.dtype, jnp.integer):  # T is 1
-        return like_primal(dloss * (jnp.exp(log_softmax) - targets), logits), None
     total = jnp.sum(targets, axis=-1, keepdims=True)
-    dlogits = like_primal(dloss * (total * jnp.exp(log_softmax) - targets), logits)
+    dlogits = dloss * (total * jnp.exp(log_softmax) - targets)
     dlabels = dloss * ((1 - spec.label_smoothing) * -log_softmax)
-    return dlogits, like_primal(dlabels, labels)
+    return like_primal(dlogits, logits), like_primal(dlabels, labels)
 
 
 define(Rule("softmax_cross_entropy", _softmax_reference, _softmax_fwd, _softmax_bwd))
