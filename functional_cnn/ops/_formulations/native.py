@@ -2,8 +2,8 @@
 
 XLA of JAX 0.10 and later hands a 2D convolution in float32 or float64 to YNNPACK unless its input is dilated.
 In float32, from some 30 million multiply-adds on, its own is faster: 1.1 to 1.7 times forward and for dx, 1.2
-to 4 times for dkernel. A ``spread`` of 2 asks for it. Forward and for dx YNNPACK stays where an image is larger
-than a core's cache (XLA's own takes 1.1 to 1.25 times as long) and on fewer than 32 input channels, where the
+to 4 times for dkernel. A ``spread`` of 2 asks for it. Forward and for dx YNNPACK stays where the image made is
+larger than a core's cache (XLA's own takes up to 1.25 times as long) and on fewer than 32 input channels, where the
 dilation slows the sums themselves; with a stride dx has a dilated input already, and in float64 XLA's own takes
 10 times as long.
 """
@@ -21,22 +21,23 @@ from functional_cnn.ops._formulations import plain
 from functional_cnn.ops._formulations.plain import ConvSpec
 
 _LARGE = 2**25  # multiply-adds
-_IN_CACHE = 2**18  # numbers of one image
+_IN_CACHE = 2**18  # numbers of one image that the map makes
 _MANY_CHANNELS = 32
 
 
 def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
     outputs = spec.window.output_sizes(x.shape[1:-1])
-    return plain.forward(spec, x, kernel, _spread(spec, _pays(x), x.shape[0], outputs, kernel))
+    pays = _pays(x.shape[-1], math.prod(outputs) * kernel.shape[-1])
+    return plain.forward(spec, x, kernel, _spread(spec, pays, x.shape[0], outputs, kernel))
 
 
 def input_gradient(
     spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Sizes, sharding: Any = None
 ) -> jax.Array:
-    undilated = max(spec.window.stride) == 1
-    spread = _spread(spec, _pays(dy) and undilated, dy.shape[0], dy.shape[1:-1], kernel)
-    pixels, channels = dy.shape[0] * math.prod(inputs), kernel.shape[-2]
-    if dy.size + pixels * channels < kernel.size:
+    image = math.prod(inputs) * kernel.shape[-2]
+    pays = max(spec.window.stride) == 1 and _pays(dy.shape[-1], image)
+    spread = _spread(spec, pays, dy.shape[0], dy.shape[1:-1], kernel)
+    if dy.size + dy.shape[0] * image < kernel.size:
         return _input_gradient_of_flipped_images(spec, dy, kernel, inputs, sharding, spread)
     return plain.input_gradient(spec, dy, kernel, inputs, sharding, spread)
 
@@ -58,8 +59,8 @@ def _input_gradient_of_flipped_images(
     return lax.rev(dx, axes)
 
 
-def _pays(images: jax.Array) -> bool:
-    return images.shape[-1] >= _MANY_CHANNELS and math.prod(images.shape[1:]) <= _IN_CACHE
+def _pays(channels: int, image_made: int) -> bool:
+    return channels >= _MANY_CHANNELS and image_made <= _IN_CACHE
 
 
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
