@@ -29,15 +29,15 @@ MODES = ("forward", "backward", "both")
 
 def parse() -> argparse.Namespace:
     parser = make_parser("ops", __doc__, seconds=0.5, timed="each provider in each mode")
-    parser.add_argument("--rows", default="", help="only rows whose name holds this text")
+    parser.add_argument("--rows", nargs="+", default=[""], help="only rows whose name holds one of these texts")
     return parser.parse_args()
 
 
 def main() -> None:
     options = parse()
-    rows = [row for row in ROWS if options.rows in row.name]
+    rows = [row for row in ROWS if any(text in row.name for text in options.rows)]
     if not rows:
-        raise SystemExit(f"no row's name holds {options.rows!r}")
+        raise SystemExit(f"no row's name holds any of {options.rows}")
     measured = []
     for row in tqdm(rows, unit="row"):
         measured += measure_row(row, options.providers, options.seconds)
