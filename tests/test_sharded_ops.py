@@ -1,4 +1,4 @@
-"""Every op of the table of cases, sharded over its batch: results and gradients are those of one device."""
+"""Every op of the table of cases, sharded over its batch: one device's results and gradients, nothing gathered."""
 
 import jax
 import jax.numpy as jnp
@@ -7,6 +7,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from benchmarks.collectives import collectives, gathered_bytes
 from functional_cnn.verify._problem import floating_results, pose, random_like
 from functional_cnn.verify._table import by_autodiff
 from functional_cnn.verify.cases import CASES
@@ -34,7 +35,7 @@ def test_every_op_is_sharded():
 
 
 def results_and_gradients(fun, args):
-    """The floating results, and the gradients in all floating arguments of their sum with random weights."""
+    """The floating results, the gradients in all floating arguments of their sum with random weights, the program."""
     problem = pose(fun, args, None)
     flat = floating_results(problem.flat(fun))
     weights = random_like(jax.eval_shape(flat, *problem.point), np.random.default_rng(0))
@@ -44,8 +45,9 @@ def results_and_gradients(fun, args):
         return sum((w * y).sum() for w, y in zip(weights, results, strict=True)), results
 
     with_results = jax.grad(loss, argnums=tuple(range(len(problem.point))), has_aux=True)
-    gradients, results = jax.jit(with_results)(*problem.point)
-    return problem.point, results, gradients
+    program = jax.jit(with_results).lower(*problem.point).compile()
+    gradients, results = program(*problem.point)
+    return problem.point, results, gradients, program
 
 
 def arguments(case):
@@ -59,15 +61,18 @@ def assert_equal(got, expected):
 @every_op
 @pytest.mark.parametrize("axis_type", [AxisType.Explicit, AxisType.Auto], ids=["explicit", "auto"])
 def test_on_a_mesh(case, axis_type, devices):
-    _, *expected = jax.tree.map(np.asarray, results_and_gradients(by_autodiff(case.fun), arguments(case)))
+    _, *expected, _ = results_and_gradients(by_autodiff(case.fun), arguments(case))
+    expected = jax.tree.map(np.asarray, expected)
     mesh = jax.make_mesh((SHARDS,), ("data",), axis_types=(axis_type,), devices=devices[:SHARDS])
     split, whole = NamedSharding(mesh, P("data")), NamedSharding(mesh, P())
     with jax.set_mesh(mesh):
-        args = (
+        args = tuple(
             jax.device_put(a, split if i in case.batched else whole) for i, a in enumerate(arguments(case))
         )
-        point, *got = results_and_gradients(case.fun, tuple(args))
+        point, *got, program = results_and_gradients(case.fun, args)
     assert_equal(got, expected)
+    parameter_bytes = sum(a.nbytes for i, a in enumerate(args) if i not in case.batched)
+    assert gathered_bytes(list(collectives(program.as_text()))) <= parameter_bytes
     if axis_type == AxisType.Explicit:
         for gradient, primal in zip(got[1], point, strict=True):
             assert gradient.sharding.is_equivalent_to(primal.sharding, primal.ndim)
@@ -87,6 +92,6 @@ def test_in_shard_map(case, devices):
 
         return jax.shard_map(shard, mesh=mesh, in_specs=specs, out_specs=P("data") if case.batched else P())
 
-    _, *got = results_and_gradients(sharded(case.fun), args)
-    _, *expected = results_and_gradients(sharded(by_autodiff(case.fun)), args)
+    _, *got, _ = results_and_gradients(sharded(case.fun), args)
+    _, *expected, _ = results_and_gradients(sharded(by_autodiff(case.fun)), args)
     assert_equal(got, expected)
