@@ -121,20 +121,21 @@ def _softmax_fwd(spec, logits, labels):
 
 
 def _softmax_bwd(spec, residuals, dloss):
-    *of_logits, labels = residuals
-    if jnp.issubdtype(labels.dtype, jnp.integer):
-        return _dlogits_of_classes(spec, *of_logits, labels, dloss), None
-    return _gradients_of_distributions(spec, *of_logits, labels, dloss)
+    if jnp.issubdtype(residuals[-1].dtype, jnp.integer):
+        return _dlogits_of_classes(spec, residuals, dloss), None
+    return _gradients_of_distributions(spec, residuals, dloss)
 
 
-def _dlogits_of_classes(spec, powers, total, labels, dloss):
+def _dlogits_of_classes(spec, residuals, dloss):
+    powers, total, labels = residuals
     (wide_dloss,) = widened(dloss)
     wide_dloss = _nan_where_unknown(wide_dloss, powers, labels)[..., None]
     targets = _targets(spec, powers, labels)  # T is 1
     return (wide_dloss * (powers * (1 / total) - targets)).astype(dloss.dtype)
 
 
-def _gradients_of_distributions(spec, logits, peak, log_total, labels, dloss):
+def _gradients_of_distributions(spec, residuals, dloss):
+    logits, peak, log_total, labels = residuals
     z, wide_labels, dloss = widened(logits, labels, dloss)
     targets, dloss = _targets(spec, z, wide_labels), dloss[..., None]
     log_softmax = z - peak - log_total
