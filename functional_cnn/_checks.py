@@ -5,6 +5,7 @@ Shapes and values raise ValueError, types and dtypes raise TypeError.
 
 import math
 import operator
+from collections.abc import Collection
 from typing import Any
 
 import jax
@@ -111,6 +112,17 @@ def per_axis(function: str, name: str, value: Any, rank: int, minimum: int = 1) 
             )
         return tuple(integer(function, name, entry, minimum) for entry in value)
     return (integer(function, name, value, minimum),) * rank
+
+
+def choice(function: str, name: str, value: Any, choices: Collection[Any]) -> Any:
+    """One of some values of one type."""
+    wanted = type(next(iter(choices)))
+    if isinstance(value, bool) or not isinstance(value, wanted):
+        article = "an" if wanted is int else "a"
+        raise TypeError(f"{function}: {name} must be {article} {wanted.__name__}, got {_described(value)}")
+    if value not in choices:
+        raise ValueError(f"{function}: {name} must be one of {', '.join(map(str, choices))}, got {value!r}")
+    return value
 
 
 def number(function: str, name: str, value: Any) -> float:

@@ -48,7 +48,11 @@ BAD_ELSEWHERE = [
     ),
     (lambda: fcnn.init.dense(KEY, 3, 2.0), TypeError, "init.dense: out_features must be an int"),
     (lambda: fcnn.init.batch_norm(0), ValueError, "init.batch_norm: channels must be at least 1"),
-    (lambda: fcnn.models.resnet(depth=20), ValueError, "resnet: depth must be one of 18, 34, got 20"),
+    (
+        lambda: fcnn.models.resnet(depth=20),
+        ValueError,
+        "resnet: depth must be one of 18, 34, 50, 101, 152, got 20",
+    ),
     (lambda: fcnn.models.resnet(depth=[18]), TypeError, "resnet: depth must be an int, got list"),
     (lambda: fcnn.models.resnet().init(0), TypeError, "resnet.init: key must be a key"),
     (lambda: fcnn.models.lenet().init(0), TypeError, "lenet.init: key must be a key"),

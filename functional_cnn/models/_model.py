@@ -1,18 +1,14 @@
-"""What a model is, and the layers with state that models share."""
+"""What a model is, and how one is made from the description of its network."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
-from functional_cnn import init
-from functional_cnn.ops.convolution import conv
-from functional_cnn.ops.normalization import batch_norm, batch_norm_inference
-
-Tree = dict[str, Any]
-
-# The share of the old running statistics that a training step keeps, as in Flax; PyTorch says momentum=0.1.
-MOMENTUM = 0.9
+from functional_cnn import _checks
+from functional_cnn.models import _scope
+from functional_cnn.models._scope import Network, Run, Scope, Tree
 
 
 class Model(NamedTuple):
@@ -23,52 +19,45 @@ class Model(NamedTuple):
         statistics, ``{}`` where there are none.
       apply: ``(params, state, images, *, train=False, key=None) -> (logits, state)``: images are
         (N, *spatial, C), logits (N, num_classes). ``train`` is a Python bool: True normalises with the
-        batch's statistics, returns moved running statistics and draws dropout from ``key``.
+        batch's statistics, returns moved running statistics and draws dropout from ``key``. A model made with
+        ``features=True`` returns a dict of activations by name, "logits" among them, in the logits' place.
     """
 
     init: Callable[..., tuple[Tree, Tree]]
-    apply: Callable[..., tuple[jax.Array, Tree]]
+    apply: Callable[..., tuple[Any, Tree]]
 
 
-def init_norm(channels: int, dtype: Any) -> tuple[Tree, Tree]:
-    return init.batch_norm(channels, dtype=dtype)
-
-
-def apply_norm(
-    params: Tree, state: Tree, x: jax.Array, *, train: bool, axis_name: str | tuple[str, ...] | None = None
-) -> tuple[jax.Array, Tree]:
-    """Batch normalisation with the batch's statistics in training, with the running ones otherwise."""
-    if not train:
-        return batch_norm_inference(x, state["mean"], state["var"], params["scale"], params["bias"]), state
-    y, mean, var = batch_norm(x, params["scale"], params["bias"], axis_name=axis_name)
-    batch = {"mean": mean, "var": var}
-    moved = jax.tree.map(
-        lambda old, new: (MOMENTUM * old + (1 - MOMENTUM) * jax.lax.stop_gradient(new)).astype(old.dtype),
-        state,
-        batch,
-    )
-    return y, moved
-
-
-def init_conv_norm(
-    key: jax.Array, window: tuple[int, ...], in_channels: int, out_channels: int, dtype: Any
-) -> tuple[Tree, Tree]:
-    """A convolution without bias, which the normalisation behind it would cancel."""
-    norm, state = init_norm(out_channels, dtype)
-    kernel = init.conv(key, window, in_channels, out_channels, bias=False, dtype=dtype)
-    return {"conv": kernel, "norm": norm}, {"norm": state}
-
-
-def apply_conv_norm(
-    params: Tree,
-    state: Tree,
-    x: jax.Array,
+def make_model(
+    name: str,
+    network: Network,
     *,
-    train: bool,
-    stride: int = 1,
-    padding: Any = "SAME",
-    axis_name: str | tuple[str, ...] | None = None,
-) -> tuple[jax.Array, Tree]:
-    y = conv(x, params["conv"]["kernel"], stride=stride, padding=padding)
-    y, norm = apply_norm(params["norm"], state["norm"], y, train=train, axis_name=axis_name)
-    return y, {"norm": norm}
+    in_channels: int,
+    image_size: tuple[int, ...] = (224, 224),
+    features: bool = False,
+) -> Model:
+    """The model of a network.
+
+    Args:
+      name: of the model, for errors.
+      network: ``(scope, images) -> logits``.
+      in_channels: the images' channels.
+      image_size: of the images that parameters are planned for; only a network without a pool over all pixels
+        has parameters that depend on it.
+      features: whether ``apply`` returns all named activations.
+    """
+    features = _checks.flag(name, "features", features)
+
+    def initialize(key: jax.Array, *, dtype: Any = jnp.float32) -> tuple[Tree, Tree]:
+        key = _checks.key(f"{name}.init", key)
+        return _scope.draw(key, _scope.plan(name, network, (*image_size, in_channels), dtype), dtype)
+
+    def apply(
+        params: Tree, state: Tree, images: jax.Array, *, train: bool = False, key: jax.Array | None = None
+    ) -> tuple[Any, Tree]:
+        run = Run(name, train=train, key=key)
+        scope = Scope(run, params, state)
+        logits = network(scope, images)
+        outputs = run.features | {"logits": logits} if features else logits
+        return outputs, _scope.pruned(scope.moved) if train else state
+
+    return Model(initialize, apply)

@@ -1,16 +1,14 @@
 """LeNet-5, modernised: ReLU for tanh, max pooling for subsampling, softmax for radial basis functions."""
 
-import itertools
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from functional_cnn import _checks, init
-from functional_cnn.models._model import Model, apply_norm, init_norm
-from functional_cnn.ops.convolution import conv
-from functional_cnn.ops.dense import dense
-from functional_cnn.ops.dropout import dropout as drop
+from functional_cnn import _checks
+from functional_cnn.models import _layers, _options
+from functional_cnn.models._layers import Norm
+from functional_cnn.models._model import Model, make_model
+from functional_cnn.models._scope import Scope
 from functional_cnn.ops.max_pooling import max_pool
 from functional_cnn.ops.rectifier import relu
 
@@ -26,6 +24,7 @@ def lenet(
     paddings: tuple[Any, Any] = ("SAME", "VALID"),
     batch_norm: bool = False,
     dropout: float = 0.0,
+    features: bool = False,
 ) -> Model:
     """LeNet-5: two convolutions, each with ReLU and 2x2 max pooling, then three dense layers.
 
@@ -41,6 +40,7 @@ def lenet(
       paddings: of the convolutions; ("SAME", "SAME") suits images smaller than 16 x 16.
       batch_norm: normalise after each convolution.
       dropout: the rate of dropout before each dense layer in training.
+      features: return the activations "stage1" and "stage2" beside the logits.
 
     Returns:
       A ``Model``.
@@ -61,56 +61,28 @@ def lenet(
     the modern form: A. Zhang et al., "Dive into deep learning", section 7.6.
     """
     function = "lenet"
-    num_classes = _checks.integer(function, "num_classes", num_classes, minimum=1)
-    in_channels = _checks.integer(function, "in_channels", in_channels, minimum=1)
+    _options.check(function, num_classes=num_classes, in_channels=in_channels, dropout=dropout)
     image_sizes = _checks.per_axis(function, "image_size", image_size, 2)
     windows = _checks.per_axis(function, "window", window, 2)
     if not isinstance(paddings, tuple | list) or len(paddings) != 2:
         raise ValueError(
             f"{function}: paddings must be two paddings, one for each convolution, got {paddings!r}"
         )
-    channels = (in_channels, *_checks.per_axis(function, "widths", widths, 2))
-    features = (*_checks.per_axis(function, "hidden", hidden, 2), num_classes)
+    channels = _checks.per_axis(function, "widths", widths, 2)
+    outputs = (*_checks.per_axis(function, "hidden", hidden, 2), num_classes)
     batch_norm = _checks.flag(function, "batch_norm", batch_norm)
-    dropout = _checks.fraction(function, "dropout", dropout)
 
-    def convolve(params, state, images, train):
-        x, moved = images, {}
-        for number, padding in enumerate(paddings, start=1):
-            x = conv(x, **params[f"conv{number}"], padding=padding)
+    def network(scope: Scope, x: jax.Array) -> jax.Array:
+        for number, (made, padding) in enumerate(zip(channels, paddings, strict=True), start=1):
+            x = _layers.conv(scope, f"conv{number}", x, made, windows, padding=padding)
             if batch_norm:
-                norm = f"norm{number}"
-                x, moved[norm] = apply_norm(params[norm], state[norm], x, train=train)
-            x = max_pool(relu(x), 2)
-        return x, moved
-
-    def initialize(key: jax.Array, *, dtype: Any = jnp.float32):
-        conv_key, dense_key = jax.random.split(_checks.key("lenet.init", key))
-        params, state = {}, {}
-        for number, (before, after) in enumerate(itertools.pairwise(channels), start=1):
-            params[f"conv{number}"] = init.conv(
-                jax.random.fold_in(conv_key, number), windows, before, after, dtype=dtype
-            )
-            if batch_norm:
-                params[f"norm{number}"], state[f"norm{number}"] = init_norm(after, dtype)
-        images = jax.ShapeDtypeStruct((1, *image_sizes, in_channels), dtype)
-        maps, _ = jax.eval_shape(lambda images: convolve(params, state, images, False), images)
-        for number, (before, after) in enumerate(itertools.pairwise((maps.size, *features)), start=1):
-            params[f"dense{number}"] = init.dense(
-                jax.random.fold_in(dense_key, number), before, after, dtype=dtype
-            )
-        return params, state
-
-    def apply(params, state, images, *, train: bool = False, key: jax.Array | None = None):
-        x, state = convolve(params, state, images, train)
+                x = _layers.norm(scope, f"norm{number}", x, Norm())
+            x = scope.feature(f"stage{number}", max_pool(relu(x), 2))
         x = x.reshape(x.shape[0], -1)
-        for number in (1, 2, 3):
-            if train and dropout:
-                if key is None:
-                    raise TypeError("lenet: key must be given in training with dropout, got None")
-                x = drop(x, jax.random.fold_in(key, number), rate=dropout)
-            x = dense(x, **params[f"dense{number}"])
-            x = relu(x) if number < 3 else x
-        return x, state
+        for number, size in enumerate(outputs, start=1):
+            x = _layers.dropout(scope, f"dropout{number}", x, dropout)
+            x = _layers.dense(scope, f"dense{number}", x, size)
+            x = relu(x) if number < len(outputs) else x
+        return x
 
-    return Model(initialize, apply)
+    return make_model(function, network, in_channels=in_channels, image_size=image_sizes, features=features)

@@ -1,24 +1,32 @@
-"""Residual networks of basic blocks: K. He et al., "Deep residual learning", arXiv:1512.03385, table 1.
+"""Residual networks: K. He et al., arXiv:1512.03385, table 1; S. Xie et al. (ResNeXt), arXiv:1611.05431, table 1;
+S. Zagoruyko and N. Komodakis (wide), arXiv:1605.07146. Parameters with 1000 classes, as in torchvision's models:
 
-| depth | blocks in each stage | parameters with 1000 classes |
-| --- | --- | --- |
-| 18 | 2, 2, 2, 2 | 11,689,512 |
-| 34 | 3, 4, 6, 3 | 21,797,672 |
+| depth | blocks in each stage | block | parameters | 32 groups of 4 | 32 groups of 8 | base_width 128 |
+| --- | --- | --- | --- | --- | --- | --- |
+| 18 | 2, 2, 2, 2 | basic | 11,689,512 | | | |
+| 34 | 3, 4, 6, 3 | basic | 21,797,672 | | | |
+| 50 | 3, 4, 6, 3 | bottleneck | 25,557,032 | 25,028,904 | | 68,883,240 |
+| 101 | 3, 4, 23, 3 | bottleneck | 44,549,160 | | 88,791,336 | 126,886,696 |
+| 152 | 3, 8, 36, 3 | bottleneck | 60,192,808 | | | |
 """
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
-from functional_cnn import _checks, init
-from functional_cnn.models._model import Model, Tree, apply_conv_norm, init_conv_norm
+from functional_cnn import _checks
+from functional_cnn.models import _layers, _options
+from functional_cnn.models._layers import Norm, conv_norm
+from functional_cnn.models._model import Model, make_model
+from functional_cnn.models._scope import Scope, stage_of_blocks
 from functional_cnn.ops.average_pooling import global_avg_pool
-from functional_cnn.ops.dense import dense
 from functional_cnn.ops.max_pooling import max_pool
 from functional_cnn.ops.rectifier import relu
 
-_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
+_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+_FIRST_BOTTLENECK = 50
 _STEMS = ("imagenet", "small")
 
 
@@ -28,28 +36,45 @@ def resnet(
     num_classes: int = 1000,
     in_channels: int = 3,
     width: int = 64,
+    groups: int = 1,
+    base_width: int = 64,
     stem: str = "imagenet",
+    norm: str = "batch",
+    dropout: float = 0.0,
+    features: bool = False,
+    remat: bool = False,
+    scan: bool = False,
     axis_name: str | tuple[str, ...] | None = None,
 ) -> Model:
-    """A residual network of basic blocks: two 3x3 convolutions beside a shortcut.
+    """A residual network: ResNet v1.5, ResNeXt or a wide ResNet.
 
-    Four stages of ``width`` times 1, 2, 4 and 8 channels; the first block of each later stage halves the
-    image, with a 1x1 convolution as its shortcut.
+    Four stages of ``width`` times 1, 2, 4 and 8 channels, in bottlenecks four times as many; the first block of
+    each later stage halves the image in its 3x3 convolution, with a 1x1 convolution as its shortcut.
 
     Args:
-      depth: 18 or 34.
+      depth: 18 or 34, of basic blocks: two 3x3 convolutions; 50, 101 or 152, of bottlenecks: 1x1, 3x3, 1x1.
       num_classes: the number of logits.
       in_channels: the images' channels.
       width: channels of the first stage.
+      groups: of a bottleneck's 3x3 convolution: ResNeXt's cardinality.
+      base_width: channels of a group of that convolution, for each 64 channels of the stage: 4 with 32 groups
+        is ResNeXt-50 32x4d, 128 in one group is wide ResNet-50-2.
       stem: "imagenet", a 7x7 convolution and a 3x3 max pool, each with stride 2; or "small", one 3x3
         convolution, for images such as CIFAR's.
+      norm: "batch", "group" (32 groups) or "layer" (over the channels of each pixel).
+      dropout: the rate of dropout before the logits in training.
+      features: return the activations "stem" and "stage1" to "stage4" beside the logits.
+      remat: keep only the blocks' inputs for the backward pass, which makes the rest again.
+      scan: the equal blocks of a stage as one ``lax.scan``: compile time and, with remat, memory then do not
+        grow with depth. The parameters of these blocks are stacked, under "stage1_rest" to "stage4_rest".
       axis_name: a mapped axis over which batch normalisation takes its statistics.
 
     Returns:
       A ``Model``.
 
     Raises:
-      ValueError: depth or stem is not among the above, or a number is less than 1.
+      ValueError: depth, stem or norm is not among the above, a number is out of range, or groups or base_width
+        are given to basic blocks.
       TypeError: an option has another type.
 
     Example:
@@ -60,80 +85,115 @@ def resnet(
       >>> print(logits.shape)
       (2, 10)
 
-    Reference: K. He et al., "Deep residual learning for image recognition", arXiv:1512.03385.
+    Reference: K. He et al., "Deep residual learning for image recognition", arXiv:1512.03385; the stride's
+    place (v1.5): P. Goyal et al., arXiv:1706.02677, section 5.1.
     """
     function = "resnet"
-    depth = _checks.integer(function, "depth", depth, minimum=1)
-    if depth not in _BLOCKS:
-        raise ValueError(f"{function}: depth must be one of {', '.join(map(str, _BLOCKS))}, got {depth!r}")
-    if not isinstance(stem, str) or stem not in _STEMS:
-        raise ValueError(f"{function}: stem must be one of {', '.join(_STEMS)}, got {stem!r}")
-    num_classes = _checks.integer(function, "num_classes", num_classes, minimum=1)
-    in_channels = _checks.integer(function, "in_channels", in_channels, minimum=1)
-    width = _checks.integer(function, "width", width, minimum=1)
-    axis_name = _checks.axis_name(function, axis_name)
-    plan = _plan(_BLOCKS[depth], width)
-
-    def initialize(key: jax.Array, *, dtype: Any = jnp.float32):
-        keys = iter(jax.random.split(_checks.key("resnet.init", key), len(plan) + 2))
-        window = (7, 7) if stem == "imagenet" else (3, 3)
-        params, state = {}, {}
-        params["stem"], state["stem"] = init_conv_norm(next(keys), window, in_channels, width, dtype)
-        for name, before, after, stride in plan:
-            params[name], state[name] = _init_block(next(keys), before, after, stride, dtype)
-        params["head"] = init.dense(next(keys), 8 * width, num_classes, dtype=dtype)
-        return params, state
-
-    def apply(params, state, images, *, train: bool = False, key: jax.Array | None = None):
-        options = {"train": train, "axis_name": axis_name}
-        moved = {}
-        if stem == "imagenet":
-            x, moved["stem"] = apply_conv_norm(
-                params["stem"], state["stem"], images, stride=2, padding=3, **options
-            )
-            x = max_pool(relu(x), 3, stride=2, padding=1)
-        else:
-            x, moved["stem"] = apply_conv_norm(params["stem"], state["stem"], images, padding=1, **options)
-            x = relu(x)
-        for name, _, _, stride in plan:
-            x, moved[name] = _apply_block(params[name], state[name], x, stride, options)
-        return dense(global_avg_pool(x), **params["head"]), moved
-
-    return Model(initialize, apply)
-
-
-def _plan(blocks: tuple[int, ...], width: int) -> list[tuple[str, int, int, int]]:
-    """The blocks in order: name, channels before and after, stride."""
-    plan, before = [], width
-    for stage, count in enumerate(blocks, start=1):
-        after = width * 2 ** (stage - 1)
-        for block in range(1, count + 1):
-            stride = 2 if block == 1 and stage > 1 else 1
-            plan.append((f"stage{stage}_block{block}", before, after, stride))
-            before = after
-    return plan
-
-
-def _init_block(key, before: int, after: int, stride: int, dtype) -> tuple[Tree, Tree]:
-    layers = {"conv1": ((3, 3), before), "conv2": ((3, 3), after)}
-    if stride != 1 or before != after:
-        layers["shortcut"] = ((1, 1), before)
-    params, state = {}, {}
-    for layer_key, (name, (window, channels)) in zip(
-        jax.random.split(key, len(layers)), layers.items(), strict=True
-    ):
-        params[name], state[name] = init_conv_norm(layer_key, window, channels, after, dtype)
-    return params, state
-
-
-def _apply_block(params: Tree, state: Tree, x, stride: int, options) -> tuple[jax.Array, Tree]:
-    moved = {}
-    y, moved["conv1"] = apply_conv_norm(
-        params["conv1"], state["conv1"], x, stride=stride, padding=1, **options
+    _checks.choice(function, "depth", depth, _BLOCKS)
+    _checks.choice(function, "stem", stem, _STEMS)
+    _options.check(
+        function,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        width=width,
+        dropout=dropout,
+        remat=remat,
+        scan=scan,
     )
-    y, moved["conv2"] = apply_conv_norm(params["conv2"], state["conv2"], relu(y), padding=1, **options)
-    if "shortcut" in params:
-        x, moved["shortcut"] = apply_conv_norm(
-            params["shortcut"], state["shortcut"], x, stride=stride, padding="VALID", **options
+    groups = _checks.integer(function, "groups", groups, minimum=1)
+    base_width = _checks.integer(function, "base_width", base_width, minimum=1)
+    bottleneck = depth >= _FIRST_BOTTLENECK
+    if not bottleneck and (groups, base_width) != (1, 64):
+        raise ValueError(
+            f"{function}: groups and base_width go with bottlenecks, from depth {_FIRST_BOTTLENECK} on, "
+            f"got groups={groups} and base_width={base_width} with depth {depth}"
         )
-    return relu(x + y), moved
+    how = _layers.resolve_norm(function, norm, axis_name)
+    backbone = Backbone(depth, width, groups, base_width, stem, how, remat, scan)
+
+    def network(scope: Scope, images: jax.Array) -> jax.Array:
+        x = global_avg_pool(backbone(scope, images))
+        return _layers.dense(scope, "head", _layers.dropout(scope, "dropout", x, dropout), num_classes)
+
+    return make_model(function, network, in_channels=in_channels, features=features)
+
+
+class Backbone(NamedTuple):
+    """The network up to its last stage, with the options of ``resnet``.
+
+    ``output_stride`` is how many pixels of the image one of the result stands for. From the stage on that would go
+    beyond it, windows are dilated and not moved in larger steps: L.-C. Chen et al., arXiv:1706.05587, section 3.1.
+    """
+
+    depth: int
+    width: int
+    groups: int
+    base_width: int
+    stem: str
+    norm: Norm
+    remat: bool
+    scan: bool
+    output_stride: int = 32
+
+    def __call__(self, scope: Scope, images: jax.Array) -> jax.Array:
+        x = scope.feature("stem", _stem(scope, images, self.width, self.stem, self.norm))
+        strides, dilation = 4, 1
+        for stage, count in enumerate(_BLOCKS[self.depth], start=1):
+            stride, before = 1, dilation
+            if stage > 1:
+                stride = 2 if 2 * strides <= self.output_stride else 1
+                dilation *= 3 - stride
+            strides *= stride
+            block = self._block(stage)
+            blocks = [functools.partial(block, stride=stride, dilation=before)]
+            blocks += (count - 1) * [functools.partial(block, dilation=dilation)]
+            name = f"stage{stage}"
+            x = stage_of_blocks(scope, name, blocks, x, scanned=self.scan, remat=self.remat)
+            x = scope.feature(name, x)
+        return x
+
+    def _block(self, stage: int) -> Callable[..., jax.Array]:
+        channels = self.width * 2 ** (stage - 1)
+        if self.depth < _FIRST_BOTTLENECK:
+            return functools.partial(_basic, channels=channels, how=self.norm)
+        inner = channels * self.base_width // 64 * self.groups
+        return functools.partial(
+            _bottleneck, inner=inner, outer=4 * channels, groups=self.groups, how=self.norm
+        )
+
+
+def _stem(scope: Scope, images: jax.Array, width: int, stem: str, how: Norm) -> jax.Array:
+    if stem == "small":
+        return conv_norm(scope, "stem", images, width, 3, how, relu)
+    return max_pool(conv_norm(scope, "stem", images, width, 7, how, relu, stride=2), 3, stride=2, padding=1)
+
+
+def _basic(
+    scope: Scope, x: jax.Array, *, channels: int, how: Norm, stride: int = 1, dilation: int = 1
+) -> jax.Array:
+    y = conv_norm(scope, "conv1", x, channels, 3, how, relu, stride=stride, dilation=dilation)
+    y = conv_norm(scope, "conv2", y, channels, 3, how, dilation=dilation)
+    return relu(_shortcut(scope, x, channels, how, stride) + y)
+
+
+def _bottleneck(
+    scope: Scope,
+    x: jax.Array,
+    *,
+    inner: int,
+    outer: int,
+    groups: int,
+    how: Norm,
+    stride: int = 1,
+    dilation: int = 1,
+) -> jax.Array:
+    y = conv_norm(scope, "conv1", x, inner, 1, how, relu)
+    y = conv_norm(scope, "conv2", y, inner, 3, how, relu, stride=stride, dilation=dilation, groups=groups)
+    y = conv_norm(scope, "conv3", y, outer, 1, how)
+    return relu(_shortcut(scope, x, outer, how, stride) + y)
+
+
+def _shortcut(scope: Scope, x: jax.Array, channels: int, how: Norm, stride: int) -> jax.Array:
+    if stride == 1 and x.shape[-1] == channels:
+        return x
+    return conv_norm(scope, "shortcut", x, channels, 1, how, stride=stride)

@@ -1,0 +1,45 @@
+"""The checks of the options that models have in common."""
+
+from collections.abc import Callable
+from typing import Any
+
+from functional_cnn import _checks
+
+
+def _at_least_one(function: str, name: str, value: Any) -> int:
+    return _checks.integer(function, name, value, minimum=1)
+
+
+_CHECKS: dict[str, Callable[[str, str, Any], Any]] = {
+    "num_classes": _at_least_one,
+    "in_channels": _at_least_one,
+    "width": _at_least_one,
+    "dropout": _checks.fraction,
+    "stochastic_depth": _checks.fraction,
+    "features": _checks.flag,
+    "remat": _checks.flag,
+    "scan": _checks.flag,
+}
+
+
+def check(function: str, **options: Any) -> None:
+    """Raises where an option is not what its name asks for."""
+    for name, value in options.items():
+        _CHECKS[name](function, name, value)
+
+
+def multiplier(function: str, name: str, value: Any) -> float:
+    """A factor of numbers of channels."""
+    value = _checks.number(function, name, value)
+    if value <= 0:
+        raise ValueError(f"{function}: {name} must be positive, got {value}")
+    return value
+
+
+def divisible(channels: float, divisor: int = 8) -> int:
+    """The multiple of 8 nearest to a number of channels, at least 90 percent of it.
+
+    The rule of MobileNet's and EfficientNet's published code.
+    """
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded if rounded >= 0.9 * channels else rounded + divisor
