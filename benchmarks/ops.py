@@ -29,7 +29,9 @@ MODES = ("forward", "backward", "both")
 
 def parse() -> argparse.Namespace:
     parser = make_parser("ops", __doc__, seconds=0.5, timed="each provider in each mode")
-    parser.add_argument("--rows", nargs="+", default=[""], help="only rows whose name holds one of these texts")
+    parser.add_argument(
+        "--rows", nargs="+", default=[""], help="only rows whose name holds one of these texts"
+    )
     return parser.parse_args()
 
 

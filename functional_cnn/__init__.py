@@ -29,7 +29,7 @@ from functional_cnn.ops.unpooling import max_unpool
 from functional_cnn.rule import RULES, Rule, autodiff, use_rules, with_rules
 
 if TYPE_CHECKING:
-    from functional_cnn import data, training, tuning, verify
+    from functional_cnn import data, pretrained, training, tuning, verify
 
 __all__ = [
     "RULES",
@@ -73,6 +73,7 @@ __all__ = [
     "pixel_shuffle",
     "pixel_unshuffle",
     "prelu",
+    "pretrained",
     "relu",
     "relu6",
     "resize",
@@ -98,7 +99,7 @@ __all__ = [
     "with_rules",
 ]
 
-_LAZY = ("data", "training", "tuning", "verify")
+_LAZY = ("data", "pretrained", "training", "tuning", "verify")
 
 
 def __getattr__(name: str):

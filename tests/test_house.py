@@ -24,6 +24,7 @@ FLOORS = {
     "verify": 2,
     "models": 3,
     "data": 4,
+    "pretrained": 4,
     "training": 4,
     "tuning": 3,
 }
