@@ -9,6 +9,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.patches import Patch
 
 from functional_cnn.data import Dataset
 
@@ -92,6 +93,48 @@ def misclassified(path: Path, test: Dataset, predictions: np.ndarray, classes: S
         axes.set_title(f"{truth}, not {guess}", fontsize="small")
     for axes in grid.ravel():
         axes.axis("off")
+    _save(figure, path)
+
+
+def segmentation(
+    path: Path, images: np.ndarray, labels: np.ndarray, predictions: np.ndarray, classes: Sequence[str]
+) -> None:
+    """Image, truth and prediction side by side for the first scenes, a colour for each class."""
+    shown = min(5, len(images))
+    colors = np.array([(0.12, 0.12, 0.12, 1.0), *plt.colormaps["tab10"](np.arange(len(classes) - 1))])
+    figure, grid = plt.subplots(shown, 4, figsize=(9, 2.2 * shown + 0.6), layout="constrained", squeeze=False)
+    for row, image, label, prediction in zip(grid, images, labels, predictions, strict=False):
+        row[0].imshow(image[..., 0], cmap="gray")
+        row[1].imshow(colors[label])
+        row[2].imshow(colors[prediction])
+        row[3].imshow(label != prediction, cmap="Reds", vmin=0, vmax=1)
+    for axes, title in zip(grid[0], ("image", "truth", "prediction", "differences"), strict=True):
+        axes.set_title(title)
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+    patches = [Patch(color=color, label=name) for color, name in zip(colors, classes, strict=True)]
+    figure.legend(handles=patches, loc="outside lower center", ncols=len(classes), fontsize="small")
+    _save(figure, path)
+
+
+def mean_iou(path: Path, history: Sequence[dict]) -> None:
+    """The mean intersection over union on the test scenes over the epochs."""
+    figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
+    epochs = [record["epoch"] for record in history]
+    axes.plot(epochs, [record["test_mean_iou"] for record in history], marker="o")
+    axes.set(title="Mean IoU on test scenes", xlabel="epoch", ylabel="mean IoU", ylim=(0, 1))
+    axes.grid(alpha=0.3)
+    _save(figure, path)
+
+
+def accuracies(path: Path, curves: dict[str, Sequence[float]]) -> None:
+    """The accuracy on the test images over the epochs, a line for each way to train."""
+    figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
+    for name, curve in curves.items():
+        axes.plot(range(1, len(curve) + 1), [100 * accuracy for accuracy in curve], label=name)
+    axes.set(title="Accuracy on test images", xlabel="epoch", ylabel="% of images", ylim=(0, 100))
+    axes.grid(alpha=0.3)
+    axes.legend()
     _save(figure, path)
 
 

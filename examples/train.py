@@ -17,7 +17,6 @@ import jax
 import numpy as np
 import optax
 import pictures
-from safetensors.numpy import save_file
 
 import functional_cnn as fcnn
 from functional_cnn import data, training, tuning
@@ -115,12 +114,6 @@ def write_metrics(path: Path, history: list[dict]) -> None:
         writer.writerows(rows)
 
 
-def write_params(path: Path, state: training.TrainState) -> None:
-    trees = {"params": state.params, "state": state.model_state}
-    leaves = jax.tree_util.tree_flatten_with_path(trees)[0]
-    save_file({"/".join(entry.key for entry in keys): np.asarray(leaf) for keys, leaf in leaves}, path)
-
-
 def main() -> None:
     options = parse()
     if options.tuned:
@@ -173,7 +166,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "settings.json").write_text(json.dumps(vars(options), indent=2, default=str) + "\n")
     write_metrics(folder / "metrics.csv", history)
-    write_params(folder / "params.safetensors", state)
+    fcnn.pretrained.save(folder / "params.safetensors", state.params, state.model_state)
     pictures.learning_curves(folder / "learning_curves.png", history)
     pictures.gradient_norms(folder / "gradient_norms.png", history)
     pictures.filters(folder / "filters.png", first_kernel(state.params))

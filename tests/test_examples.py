@@ -5,8 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
+import functional_cnn as fcnn
 from functional_cnn import tuning
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -45,6 +49,44 @@ def test_train_writes_parameters_metrics_and_pictures(tmp_path):
         "settings.json",
     }
     assert (tmp_path / "runs" / "short" / "metrics.csv").read_text().count("\n") == 3
+
+
+def test_segment_writes_parameters_figures_and_pictures(tmp_path):
+    small = ("--epochs", "2", "--steps", "2", "--batch-size", "4", "--test-scenes", "8", "--width", "4")
+    finished = run("segment.py", *small, "--output", "here", cwd=tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    assert "mean IoU" in finished.stdout
+    written = {path.name for path in (tmp_path / "here").iterdir() if path.stat().st_size}
+    assert written == {"params.safetensors", "iou.csv", "segmentation.png", "mean_iou.png"}
+    assert (tmp_path / "here" / "iou.csv").read_text().count("\n") == 12
+
+
+def test_finetune_trains_from_a_file_and_from_random_weights(tmp_path):
+    small = ("--epochs", "1", "--first-epochs", "1", "--output", "here")
+    finished = run("finetune.py", *small, cwd=tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.count("test accuracy") == 3
+    written = {path.name for path in (tmp_path / "here").iterdir() if path.stat().st_size}
+    names = ("digits", "head_only", "whole_network", "from_random_weights")
+    assert written == {f"{name}.safetensors" for name in names} | {"accuracies.png"}
+    digits, head_only, whole = (load_file(tmp_path / "here" / f"{name}.safetensors") for name in names[:3])
+    frozen = [name for name in digits if name.startswith("params/") and "/head/" not in name]
+    assert all((digits[name] == head_only[name]).all() for name in frozen)
+    assert any((digits[name] != whole[name]).any() for name in frozen)
+
+
+@pytest.mark.slow
+def test_finetune_takes_a_state_dict(tmp_path):
+    model = fcnn.models.mobilenet_v2(num_classes=20)
+    params, state = model.init(jax.random.key(0))
+    arrays = fcnn.pretrained.to_torch(model, params, state, library="timm")
+    save_file(
+        {name: np.ascontiguousarray(array) for name, array in arrays.items()}, tmp_path / "w.safetensors"
+    )
+    weights = ("--weights", "w.safetensors", "--model", "mobilenet_v2", "--classes", "20")
+    finished = run("finetune.py", *weights, "--image-size", "32", "--epochs", "1", cwd=tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.count("test accuracy") == 3
 
 
 def test_tuned_starts_again_once_and_says_so(tmp_path):
