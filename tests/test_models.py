@@ -118,7 +118,7 @@ def test_apply(model, shape, classes):
 
 def losses(model, images, labels, steps=10):
     params, state = model.init(jax.random.key(0), dtype=jnp.float64)
-    optimizer = optax.sgd(0.01, momentum=0.9)
+    optimizer = optax.sgd(1e-3)  # small: a step that crosses a kink of relu enlarges what rounding differs by
 
     @jax.jit
     def train_step(params, state, opt_state):

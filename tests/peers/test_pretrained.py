@@ -39,14 +39,12 @@ def timm(name, **options):
 
 TWINS = {
     "torchvision resnet18": ("resnet18", {}, models.resnet(depth=18, num_classes=CLASSES)),
-    "torchvision resnet50": ("resnet50", {}, models.resnet(depth=50, num_classes=CLASSES)),
     "torchvision resnext50": (
         "resnext50_32x4d",
         {},
         models.resnet(depth=50, groups=32, base_width=4, num_classes=CLASSES),
     ),
     "torchvision resnet50 scanned": ("resnet50", {}, models.resnet(depth=50, scan=True, num_classes=CLASSES)),
-    "torchvision vgg11": ("vgg11", {"dropout": 0.0}, models.vgg(depth=11, dropout=0.0, num_classes=CLASSES)),
     "torchvision vgg13_bn": (
         "vgg13_bn",
         {"dropout": 0.0},
