@@ -66,6 +66,11 @@ PUBLISHED = {
 }
 
 
+# What our count gives where it is not the published one. Its parameters are the published ones, and its logits and
+# gradients are torchvision's by tests/peers for the tiny variant; where 0.005 of 15.36 come from is not known.
+UNEXPLAINED = {"convnext_base": 15.35}
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_sizes_are_the_published_ones(name):
     parameters, size, giga = PUBLISHED[name]
@@ -75,8 +80,8 @@ def test_sizes_are_the_published_ones(name):
         assert round(found.parameters / 1e6, 1) == parameters / 1e6
     else:
         assert found.parameters == parameters == sum(layer.parameters for layer in found.layers.values())
-    # The last published digit is rounded, now and then upwards: 15.3547 is given as 15.36.
-    assert giga is None or found.multiply_adds / 1e9 == pytest.approx(giga, abs=0.006)
+    if giga is not None:
+        assert round(found.multiply_adds / 1e9, 2) == UNEXPLAINED.get(name, giga)
 
 
 def test_every_name_has_its_published_size():
