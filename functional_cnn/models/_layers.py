@@ -44,19 +44,18 @@ class Norm(NamedTuple):
 _KINDS = ("batch", "group", "layer")
 
 
-def resolve_norm(function: str, kind: Any, axis_name: Any = None, **options: Any) -> Norm:
-    """The ``Norm`` that a model's options ``norm`` and ``axis_name`` mean."""
-    if not isinstance(kind, str) or kind not in _KINDS:
-        raise ValueError(f"{function}: norm must be one of {', '.join(_KINDS)}, got {kind!r}")
+def resolve_norm(function: str, kind: Any, axis_name: Any, eps: Any = 1e-5) -> Norm:
+    """The ``Norm`` that a model's options ``norm``, ``axis_name`` and ``eps`` mean."""
+    _checks.choice(function, "norm", kind, _KINDS)
     axis_name = _checks.axis_name(function, axis_name)
     if axis_name is not None and kind != "batch":
         raise ValueError(f"{function}: axis_name goes with norm='batch', got norm={kind!r}")
-    return Norm(kind, axis_name=axis_name, **options)
+    return Norm(kind, eps=_checks.not_negative(function, "eps", eps), axis_name=axis_name)
 
 
-def norm(scope: Scope, name: str, x: jax.Array, how: Norm, *, scale_init: Initializer = ones) -> jax.Array:
+def norm(scope: Scope, name: str, x: jax.Array, how: Norm) -> jax.Array:
     place, channels = scope.child(name), x.shape[-1:]
-    scale, bias = place.param("scale", scale_init, channels), place.param("bias", zeros, channels)
+    scale, bias = place.param("scale", ones, channels), place.param("bias", zeros, channels)
     if how.kind == "batch":
         y = _batch_norm(place, x, scale, bias, how)
     elif how.kind == "group":
@@ -145,15 +144,13 @@ def conv_norm(
     window: int,
     how: Norm,
     activation: Callable[[jax.Array], jax.Array] | None = None,
-    *,
-    scale_init: Initializer = ones,
     **options: Any,
 ) -> jax.Array:
     """A convolution without bias, which the normalisation behind it would cancel; padded by half the window."""
     place = scope.child(name)
     options = {"padding": (window - 1) // 2 * options.get("dilation", 1)} | options
     y = conv(place, "conv", x, features, window, bias=False, **options)
-    y = norm(place, "norm", y, how, scale_init=scale_init)
+    y = norm(place, "norm", y, how)
     return y if activation is None else activation(y)
 
 

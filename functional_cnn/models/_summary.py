@@ -29,20 +29,22 @@ class Summary(NamedTuple):
 
     def __str__(self) -> str:
         width = max(map(len, self.layers), default=5)
-        lines = [
-            f"{'layer':{width}}  {'kind':14}  {'shape':20}  {'parameters':>13}  {'multiply-adds':>15}  {'bytes':>13}"
-        ]
+        rows = [("layer", "kind", "shape", "parameters", "multiply-adds", "bytes")]
         for path, layer in self.layers.items():
             shape = " ".join(map(str, layer.shape)) + (f" x{layer.times}" if layer.times > 1 else "")
-            lines.append(
-                f"{path:{width}}  {layer.kind:14}  {shape:20}  {layer.parameters:13,}  {layer.multiply_adds:15,}  "
-                f"{_bytes(layer):13,}"
+            rows.append(
+                (path, layer.kind, shape, *_grouped(layer.parameters, layer.multiply_adds, _bytes(layer)))
             )
-        lines.append(
-            f"{'total':{width}}  {'':14}  {'':20}  {self.parameters:13,}  {self.multiply_adds:15,}  "
-            f"{self.activation_bytes:13,}"
+        totals = _grouped(self.parameters, self.multiply_adds, self.activation_bytes)
+        rows.append(("total", "", "", *totals))
+        return "\n".join(
+            f"{path:{width}}  {kind:14}  {shape:20}  {parameters:>13}  {multiply_adds:>15}  {size:>13}"
+            for path, kind, shape, parameters, multiply_adds, size in rows
         )
-        return "\n".join(lines)
+
+
+def _grouped(parameters: int, multiply_adds: int, size: int) -> tuple[str, str, str]:
+    return f"{parameters:,}", f"{multiply_adds:,}", f"{size:,}"
 
 
 def summary(model: Model, input_shape: tuple[int, ...]) -> Summary:

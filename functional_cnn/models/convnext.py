@@ -106,7 +106,7 @@ def convnext(
     layer_scale = _checks.number(function, "layer_scale", layer_scale)
     variant = _VARIANTS[size]
     width = variant.width if width is None else _checks.integer(function, "width", width, minimum=1)
-    how = _layers.resolve_norm(function, norm, axis_name, eps=_checks.not_negative(function, "eps", eps))
+    how = _layers.resolve_norm(function, norm, axis_name, eps)
     head_eps = eps if head_eps is None else _checks.not_negative(function, "head_eps", head_eps)
     last = sum(variant.blocks) - 1
 

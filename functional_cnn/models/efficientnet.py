@@ -131,7 +131,7 @@ def efficientnet(
         remat=remat,
     )
     _checks.choice(function, "padding", padding, PADDINGS)
-    how = _layers.resolve_norm(function, norm, axis_name, eps=_checks.not_negative(function, "eps", eps))
+    how = _layers.resolve_norm(function, norm, axis_name, eps)
     counts = [math.ceil(stage.blocks * own.depth) for stage in _STAGES]
 
     def block(stage: _Stage, number: int, before: int, met: int) -> InvertedResidual:

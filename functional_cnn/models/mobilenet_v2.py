@@ -79,7 +79,7 @@ def mobilenet_v2(
     _options.check(function, num_classes=num_classes, in_channels=in_channels, dropout=dropout, remat=remat)
     width = _options.multiplier(function, "width", width)
     _checks.choice(function, "padding", padding, PADDINGS)
-    how = _layers.resolve_norm(function, norm, axis_name, eps=_checks.not_negative(function, "eps", eps))
+    how = _layers.resolve_norm(function, norm, axis_name, eps)
 
     def network(scope: Scope, images: jax.Array) -> jax.Array:
         stem = divisible(_STEM * width)

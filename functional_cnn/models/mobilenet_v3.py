@@ -118,7 +118,7 @@ def mobilenet_v3(
     _options.check(function, num_classes=num_classes, in_channels=in_channels, dropout=dropout, remat=remat)
     width = _options.multiplier(function, "width", width)
     _checks.choice(function, "padding", padding, PADDINGS)
-    how = _layers.resolve_norm(function, norm, axis_name, eps=_checks.not_negative(function, "eps", eps))
+    how = _layers.resolve_norm(function, norm, axis_name, eps)
     rows, hidden = _VARIANTS[size]
 
     def block(row: _Row) -> InvertedResidual:

@@ -85,11 +85,10 @@ def _as_trees(arrays: dict[str, np.ndarray], model: Model) -> tuple[Tree, Tree]:
             f"{name} is {found.get(name)} and must be {wanted.get(name)}" for name in differing
         )
         raise ValueError(f"load: the file must have the model's arrays; None where there is none: {listed}")
-    both = {"params": trees[0], "state": trees[1]}
-    filled = jax.tree_util.tree_map_with_path(
-        lambda keys, _: jnp.asarray(arrays["/".join(key.key for key in keys)]), both
+    params, state = jax.tree.unflatten(
+        jax.tree.structure(trees), [jnp.asarray(arrays[name]) for name in wanted]
     )
-    return filled["params"], filled["state"]
+    return params, state
 
 
 def _safetensors(function: str):

@@ -48,17 +48,17 @@ def from_torch(model: Model, state_dict: Mapping[str, Any]) -> tuple[Tree, Tree]
         _candidates(trees, "from_torch"), key=lambda found: sum(entry.name in given for entry in found)
     )
     _require_same(wanted, given)
-    filled: tuple[Tree, Tree] = ({}, {})
     arrays: dict[tuple[str, ...], list[np.ndarray]] = {}
     for entry in wanted:
         arrays.setdefault(entry.path, []).append(entry.ours(_numpy(given[entry.name])))
     scanned = {entry.path for entry in wanted if entry.part is not None}
-    for tree, out in zip(trees, filled, strict=True):
-        for keys, _ in jax.tree_util.tree_leaves_with_path(tree):
-            path = tuple(key.key for key in keys)
-            parts = arrays[path]
-            _put(out, path, jnp.asarray(np.stack(parts) if path in scanned else parts[0]))
-    return filled
+
+    def filled(keys: tuple[Any, ...], _: Any) -> jax.Array:
+        path = tuple(key.key for key in keys)
+        return jnp.asarray(np.stack(arrays[path]) if path in scanned else arrays[path][0])
+
+    params, state = (jax.tree_util.tree_map_with_path(filled, tree) for tree in trees)
+    return params, state
 
 
 def to_torch(
@@ -124,12 +124,6 @@ def _numpy(value: Any) -> np.ndarray:
             return np.asarray(value.float().numpy()).astype(jnp.bfloat16)
         return value.numpy()
     return np.asarray(value)
-
-
-def _put(tree: Tree, path: tuple[str, ...], array: jax.Array) -> None:
-    for name in path[:-1]:
-        tree = tree.setdefault(name, {})
-    tree[path[-1]] = array
 
 
 def _get(trees: tuple[Tree, Tree], path: tuple[str, ...]) -> Any:

@@ -7,7 +7,7 @@ it with JAX 0.10.2, float32:
 | --- | --- | --- | --- |
 | pointwise: 1x1, no padding | all | one matrix product over the pixels that the stride keeps | 1.1 to 17 |
 | depthwise: one channel a group | forward, dx | a sum over taps of shifted views times the tap | 14 to 95 |
-| | dkernel | for a few taps at once, sums over stretches of at most 14 pixels | 30 to 280 |
+| | dkernel | for a few taps at once, sums over stretches of at most 14 pixels | at least 4 to 150 |
 | grouped | forward, dx | a convolution for each group, small ones merged with zeros between | 2 to 7 |
 | | dkernel | an ungrouped convolution for each group | 46 to 450 |
 | more groups than ``_MOST_GROUPS`` | dkernel | for each tap, a matrix product batched over groups | 10 to 125 |
