@@ -102,7 +102,7 @@ def _safetensors(function: str):
 
 def _torch():
     try:
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ImportError("load: a .pth file needs PyTorch, pip install torch") from error
     return torch
