@@ -1,11 +1,16 @@
 """The ways to convolve that no case of the table reaches in float64."""
 
+import re
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
+import functional_cnn as fcnn
 from functional_cnn._window import Window
-from functional_cnn.ops._formulations import plain
+from functional_cnn.ops._formulations import canonical, native, plain
 from functional_cnn.ops._formulations.plain import ConvSpec
 
 GEOMETRIES = {
@@ -18,19 +23,44 @@ GEOMETRIES = {
 
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("window", GEOMETRIES.values(), ids=GEOMETRIES)
-def test_rows_set_apart_meet_the_same_pixels(window, groups):
+@pytest.mark.parametrize("convolve", [canonical.convolve, native.convolve], ids=["canonical", "native"])
+def test_other_words_for_the_same_convolution(convolve, window, groups):
     spec, inputs = ConvSpec(window, groups, None), (11, 9)
     keys = jax.random.split(jax.random.key(0), 3)
     x = jax.random.normal(keys[0], (2, *inputs, 4))
     kernel = jax.random.normal(keys[1], (*window.size, 4 // groups, 6))
     dy = jax.random.normal(keys[2], (2, *window.output_sizes(inputs), 6))
 
-    def maps(spread):
+    def maps(convolve):
         return (
-            plain.forward(spec, x, kernel, spread),
-            plain.input_gradient(spec, dy, kernel, inputs, spread=spread),
-            plain.kernel_gradient(spec, dy, x, kernel, spread),
+            plain.forward(spec, x, kernel, convolve),
+            plain.input_gradient(spec, dy, kernel, inputs, convolve=convolve),
+            plain.kernel_gradient(spec, dy, x, kernel, convolve),
         )
 
-    for apart, together in zip(maps(2), maps(1), strict=True):
-        np.testing.assert_allclose(apart, together, rtol=1e-12, atol=1e-12)
+    for found, expected in zip(maps(convolve), maps(lax.conv_general_dilated), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+CONVOLUTIONS = {
+    "large": ((8, 16, 16, 64), (3, 3, 64, 64), {}),
+    "small": ((2, 8, 8, 3), (3, 3, 3, 4), {}),
+    "stride": ((2, 8, 8, 4), (3, 3, 4, 4), {"stride": 2}),
+    "kernel larger than the images": ((2, 2, 2, 32), (3, 3, 32, 32), {}),
+    "grouped": ((2, 8, 8, 32), (3, 3, 8, 32), {"groups": 4}),
+    "many groups": ((2, 8, 8, 1560), (3, 3, 12, 1560), {"groups": 130}),
+    "1D": ((2, 8, 4), (3, 4, 4), {}),
+    "3D": ((2, 4, 4, 4, 4), (3, 3, 3, 4, 4), {}),
+}
+
+
+@pytest.mark.parametrize(("images", "kernel", "options"), CONVOLUTIONS.values(), ids=CONVOLUTIONS)
+def test_axes_are_in_the_order_that_is_fast_in_a_loop(images, kernel, options):
+    def total(x, kernel):
+        return fcnn.conv(x, kernel, **options).sum()
+
+    shapes = jax.ShapeDtypeStruct(images, jnp.float32), jax.ShapeDtypeStruct(kernel, jnp.float32)
+    program = jax.jit(jax.value_and_grad(total, argnums=(0, 1))).lower(*shapes).as_text()
+    orders = re.findall(r"stablehlo.convolution.*dim_numbers = (\[.*?\]x\[.*?\]->\[.*?\])", program)
+    spatial = ", ".join("012"[: len(images) - 2 if len(images) < 5 else 2])
+    assert set(orders) == {f"[b, {spatial}, f]x[{spatial}, i, o]->[b, {spatial}, f]"}

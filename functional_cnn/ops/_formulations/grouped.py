@@ -16,7 +16,7 @@ from jax import lax
 from functional_cnn import _window
 from functional_cnn._numerics import accumulator
 from functional_cnn._window import Sizes
-from functional_cnn.ops._formulations import native, plain
+from functional_cnn.ops._formulations import canonical, native, plain
 from functional_cnn.ops._formulations.plain import ConvSpec
 
 _WIDTH, _WIDTH_DILATED = 16, 8
@@ -35,7 +35,7 @@ def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Siz
     dilated = max(spec.window.stride) > 1
     spec, kernel = _merged(spec, kernel, _WIDTH_DILATED if dilated else _WIDTH)
     if spec.groups > _MOST_GROUPS:
-        return plain.input_gradient(spec, dy, kernel, inputs)
+        return plain.input_gradient(spec, dy, kernel, inputs, convolve=canonical.convolve)
     return _of_each_group(functools.partial(native.input_gradient, inputs=inputs), spec, dy, kernel)
 
 
@@ -61,7 +61,7 @@ def _merged(spec: ConvSpec, kernel: jax.Array, width: int) -> tuple[ConvSpec, ja
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
     if spec.groups > _MOST_GROUPS:
         return _batched_kernel_gradient(spec, dy, x, kernel)
-    return _of_each_group(plain.kernel_gradient, spec, dy, x, kernel)
+    return _of_each_group(native.kernel_gradient, spec, dy, x, kernel)
 
 
 def _batched_kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:

@@ -1,8 +1,9 @@
 """On CPU, XLA's own 2D convolution in place of YNNPACK's.
 
-XLA of JAX 0.10 and later hands a 2D convolution in float32 or float64 to YNNPACK unless its input is dilated.
-In float32, from some 30 million multiply-adds on, its own is faster: 1.1 to 1.7 times forward and for dx, 1.2
-to 4 times for dkernel. A ``spread`` of 2 asks for it. Forward and for dx YNNPACK stays where the image made is
+XLA of JAX 0.10 and later hands a 2D convolution in float32 or float64 to YNNPACK unless its input is dilated. So the
+rows of the input, the taps and the steps of the window are all set twice as far apart: the window meets the same
+pixels, and XLA's own convolution runs. In float32, from some 30 million multiply-adds on, its own is faster: 1.1 to
+1.7 times forward and for dx, 1.2 to 4 times for dkernel. Forward and for dx YNNPACK stays where the image made is
 larger than a core's cache (XLA's own takes up to 1.25 times as long) and on fewer than 32 input channels, where the
 dilation slows the sums themselves; with a stride dx has a dilated input already, and in float64 XLA's own takes
 10 times as long.
@@ -16,9 +17,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from functional_cnn import _window
-from functional_cnn._window import Sizes
-from functional_cnn.ops._formulations import plain
-from functional_cnn.ops._formulations.plain import ConvSpec
+from functional_cnn._window import Pads, Sizes
+from functional_cnn.ops._formulations import canonical, plain
+from functional_cnn.ops._formulations.plain import Convolve, ConvSpec
 
 _LARGE = 2**25  # multiply-adds
 _IN_CACHE = 2**18  # numbers of one image that the map makes
@@ -28,7 +29,7 @@ _MANY_CHANNELS = 32
 def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
     outputs = spec.window.output_sizes(x.shape[1:-1])
     pays = _pays(x.shape[-1], math.prod(outputs) * kernel.shape[-1])
-    return plain.forward(spec, x, kernel, _spread(spec, pays, x.shape[0], outputs, kernel))
+    return plain.forward(spec, x, kernel, _convolve_of(spec, pays, x.shape[0], outputs, kernel))
 
 
 def input_gradient(
@@ -36,14 +37,14 @@ def input_gradient(
 ) -> jax.Array:
     image = math.prod(inputs) * kernel.shape[-2]
     pays = max(spec.window.stride) == 1 and _pays(dy.shape[-1], image)
-    spread = _spread(spec, pays, dy.shape[0], dy.shape[1:-1], kernel)
+    chosen = _convolve_of(spec, pays, dy.shape[0], dy.shape[1:-1], kernel)
     if dy.size + dy.shape[0] * image < kernel.size:
-        return _input_gradient_of_flipped_images(spec, dy, kernel, inputs, sharding, spread)
-    return plain.input_gradient(spec, dy, kernel, inputs, sharding, spread)
+        return _input_gradient_of_flipped_images(spec, dy, kernel, inputs, sharding, chosen)
+    return plain.input_gradient(spec, dy, kernel, inputs, sharding, chosen)
 
 
 def _input_gradient_of_flipped_images(
-    spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Sizes, sharding: Any, spread: int
+    spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Sizes, sharding: Any, chosen: Convolve
 ) -> jax.Array:
     """dx, for which the images are flipped and not the kernel, whose two flips XLA takes for none.
 
@@ -54,7 +55,7 @@ def _input_gradient_of_flipped_images(
     mirrored = spec.window._replace(padding=tuple((hi, lo) for lo, hi in pads))
     flipped = lax.rev(kernel, tuple(range(len(axes))))
     dx = plain.input_gradient(
-        spec._replace(window=mirrored), lax.rev(dy, axes), flipped, inputs, sharding, spread
+        spec._replace(window=mirrored), lax.rev(dy, axes), flipped, inputs, sharding, chosen
     )
     return lax.rev(dx, axes)
 
@@ -64,11 +65,20 @@ def _pays(channels: int, image_made: int) -> bool:
 
 
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    spread = _spread(spec, True, dy.shape[0], dy.shape[1:-1], kernel)
-    return plain.kernel_gradient(spec, dy, x, kernel, spread)
+    chosen = _convolve_of(spec, True, dy.shape[0], dy.shape[1:-1], kernel)
+    return plain.kernel_gradient(spec, dy, x, kernel, chosen)
 
 
-def _spread(spec: ConvSpec, pays: bool, batch: int, outputs: Sizes, kernel: jax.Array) -> int:
+def _convolve_of(spec: ConvSpec, pays: bool, batch: int, outputs: Sizes, kernel: jax.Array) -> Convolve:
     multiply_adds = batch * math.prod(outputs) * kernel.size
     plane, single = len(outputs) == 2, kernel.dtype == jnp.float32
-    return 2 if pays and plane and single and multiply_adds >= _LARGE else 1
+    return convolve if pays and plane and single and multiply_adds >= _LARGE else canonical.convolve
+
+
+def convolve(lhs: jax.Array, rhs: jax.Array, *, padding: Pads, **options: Any) -> jax.Array:
+    """``canonical.convolve`` with the rows of all that it is about twice as far apart."""
+    (lo, hi), *rest = padding
+    for name in ("window_strides", "lhs_dilation", "rhs_dilation"):
+        first, *others = options[name]
+        options[name] = (2 * first, *others)
+    return canonical.convolve(lhs, rhs, padding=((2 * lo, 2 * hi), *rest), **options)

@@ -2,12 +2,10 @@
 
 Its dimension numbers say which axis of an operand plays which part: dx contracts the kernel's O, dkernel
 contracts the batch.
-
-On CPU, XLA of JAX 0.10 and later hands a 2D convolution in float32 or float64 to YNNPACK, except where the
-input is dilated. XLA's own is up to 4 times as fast, and ``spread`` asks for it: with the rows of the input,
-the taps and the steps of the window all set ``spread`` times as far apart, the window meets the same pixels.
+``convolve`` takes its arguments and computes the same; ``canonical`` and ``native`` have others for CPU.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +14,7 @@ from jax import lax
 
 from functional_cnn import _window
 from functional_cnn._numerics import accumulator
-from functional_cnn._window import Pads, Sizes, Window
+from functional_cnn._window import Sizes, Window
 
 
 class ConvSpec(NamedTuple):
@@ -25,32 +23,20 @@ class ConvSpec(NamedTuple):
     precision: Any
 
 
-class _Placement(NamedTuple):
-    """Where a convolution's window meets its input, in the terms of lax."""
-
-    window_strides: Sizes
-    padding: Pads
-    lhs_dilation: Sizes
-    rhs_dilation: Sizes
-
-    def spread(self, factor: int) -> "_Placement":
-        def first(entries):
-            return (factor * entries[0], *entries[1:])
-
-        lo, hi = self.padding[0]
-        pads = ((factor * lo, factor * hi), *self.padding[1:])
-        return _Placement(
-            first(self.window_strides), pads, first(self.lhs_dilation), first(self.rhs_dilation)
-        )
+Convolve = Callable[..., jax.Array]
 
 
-def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array, spread: int = 1) -> jax.Array:
+def forward(
+    spec: ConvSpec, x: jax.Array, kernel: jax.Array, convolve: Convolve = lax.conv_general_dilated
+) -> jax.Array:
     window, spatial = spec.window, _layout(spec)
-    placement = _Placement(window.stride, window.padding, _ones(spec), window.dilation)
-    return lax.conv_general_dilated(
+    return convolve(
         x,
         kernel,
-        **placement.spread(spread)._asdict(),
+        window_strides=window.stride,
+        padding=window.padding,
+        lhs_dilation=_ones(spec),
+        rhs_dilation=window.dilation,
         dimension_numbers=(f"N{spatial}C", f"{spatial}IO", f"N{spatial}C"),
         feature_group_count=spec.groups,
         precision=spec.precision,
@@ -59,16 +45,22 @@ def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array, spread: int = 1) ->
 
 
 def input_gradient(
-    spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Sizes, sharding: Any = None, spread: int = 1
+    spec: ConvSpec,
+    dy: jax.Array,
+    kernel: jax.Array,
+    inputs: Sizes,
+    sharding: Any = None,
+    convolve: Convolve = lax.conv_general_dilated,
 ) -> jax.Array:
     window, spatial = spec.window, _layout(spec)
     flipped = lax.rev(kernel, tuple(range(len(window.size))))
-    pads = _window.input_gradient_pads(window, inputs, dy.shape[1:-1])
-    placement = _Placement(_ones(spec), pads, window.stride, window.dilation)
-    return lax.conv_general_dilated(
+    return convolve(
         dy,
         _exchange_channels_by_group(flipped, spec.groups),
-        **placement.spread(spread)._asdict(),
+        window_strides=_ones(spec),
+        padding=_window.input_gradient_pads(window, inputs, dy.shape[1:-1]),
+        lhs_dilation=window.stride,
+        rhs_dilation=window.dilation,
         dimension_numbers=(f"N{spatial}C", f"{spatial}OI", f"N{spatial}C"),
         feature_group_count=spec.groups,
         precision=spec.precision,
@@ -87,18 +79,23 @@ def _exchange_channels_by_group(kernel: jax.Array, groups: int) -> jax.Array:
 
 
 def kernel_gradient(
-    spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array, spread: int = 1
+    spec: ConvSpec,
+    dy: jax.Array,
+    x: jax.Array,
+    kernel: jax.Array,
+    convolve: Convolve = lax.conv_general_dilated,
 ) -> jax.Array:
     window, spatial = spec.window, _layout(spec)
     if 0 in dy.shape:
         # XLA has no convolution with an empty window, which dy is here when the batch is empty.
         return jnp.zeros(kernel.shape, accumulator(dy.dtype))
-    pads = _window.kernel_gradient_pads(window, x.shape[1:-1], dy.shape[1:-1])
-    placement = _Placement(window.dilation, pads, _ones(spec), window.stride)
-    return lax.conv_general_dilated(
+    return convolve(
         x,
         dy,
-        **placement.spread(spread)._asdict(),
+        window_strides=window.dilation,
+        padding=_window.kernel_gradient_pads(window, x.shape[1:-1], dy.shape[1:-1]),
+        lhs_dilation=_ones(spec),
+        rhs_dilation=window.stride,
         dimension_numbers=(f"C{spatial}N", f"I{spatial}O", f"{spatial}NC"),
         batch_group_count=spec.groups,
         precision=spec.precision,
