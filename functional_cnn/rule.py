@@ -141,6 +141,11 @@ def autodiff() -> AbstractContextManager[None]:
     return _scope(_AUTODIFF)
 
 
+def is_autodiff() -> bool:
+    """Whether an ``autodiff()`` block is in force, so that what runs must pass every mode of differentiation."""
+    return _AUTODIFF in _exchanges.value
+
+
 def apply(name: str, spec: tuple, *args: Any) -> Any:
     """Runs the rule that is in force for an op on arguments that its public function has checked."""
     rule, derived = _in_force(name, _exchanges.value)

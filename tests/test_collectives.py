@@ -17,6 +17,10 @@ pytestmark = pytest.mark.usefixtures("without_optimizations")
 MODELS = {
     "lenet": (fcnn.models.lenet(), (8, 28, 28, 1)),
     "resnet": (fcnn.models.resnet(depth=18, num_classes=10, width=4, stem="small"), (8, 16, 16, 3)),
+    "resnet, remat": (
+        fcnn.models.resnet(depth=18, num_classes=10, width=4, stem="small", remat=True),
+        (8, 16, 16, 3),
+    ),
 }
 
 

@@ -20,6 +20,7 @@ from jax import lax
 from jax.nn.initializers import Initializer
 
 from functional_cnn._numerics import accumulator
+from functional_cnn.models._remat import remat as remat_of
 
 Tree = dict[str, Any]
 Network = Callable[["Scope", jax.Array], Any]
@@ -207,9 +208,7 @@ def stage_of_blocks(
 def _block(place: Scope, block: Block, x: jax.Array, remat: bool) -> jax.Array:
     if place.run.planning or not remat:
         return block(place, x)
-    y, moved = jax.checkpoint(functools.partial(_pure, place, block))(
-        place.params, place.state, place.run.key, x
-    )
+    y, moved = remat_of(functools.partial(_pure, place, block))(place.params, place.state, place.run.key, x)
     place.moved.update(moved)
     return y
 
@@ -236,7 +235,7 @@ def _scanned(place: Scope, count: int, block: Block, x: jax.Array, remat: bool) 
         return _pure(place, block, params, state, key, x, times=count)
 
     numbers = jnp.arange(count, dtype=jnp.uint32)
-    y, moved = lax.scan(jax.checkpoint(body) if remat else body, x, (place.params, place.state, numbers))
+    y, moved = lax.scan(remat_of(body) if remat else body, x, (place.params, place.state, numbers))
     place.moved.update(moved)
     return y
 

@@ -1,0 +1,147 @@
+"""Blocks run again for their gradient: equal to blocks that are not, in every transformation, and smaller."""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import pytest
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+import functional_cnn as fcnn
+from functional_cnn.models._remat import remat
+
+
+def block(params, key, count, x):
+    """A trainable kernel and bias, a key, an integer and an array, as blocks of models have."""
+    y = fcnn.conv(x, params["kernel"], params["bias"])
+    y, mean, _ = fcnn.batch_norm(fcnn.relu(y))
+    if key is not None:
+        y = fcnn.dropout(y, key, rate=0.5)
+    return y * count.astype(y.dtype), {"mean": mean}
+
+
+PARAMS = {
+    "kernel": jax.random.normal(jax.random.key(0), (3, 3, 2, 2)),
+    "bias": jax.random.normal(jax.random.key(1), (2,)),
+}
+KEY, COUNT, X = jax.random.key(2), jnp.array(3), jax.random.normal(jax.random.key(3), (4, 5, 5, 2))
+
+
+def loss(block, params, x, key=KEY):
+    y, state = block(params, key, COUNT, x)
+    return (y**3).sum() + (state["mean"] ** 2).sum()
+
+
+def gradient(block, *args):
+    return jax.grad(functools.partial(loss, block), argnums=(0, 1))(*args)
+
+
+def tangent(block, params, x):
+    """Of the gradient in the direction of the arguments: forward over reverse."""
+    return jax.jvp(functools.partial(gradient, block), (params, x), (params, x))[1]
+
+
+def gradient_of_gradient(block, params, x):
+    def norm(params, x):
+        return sum((leaf**2).sum() for leaf in jax.tree.leaves(gradient(block, params, x)))
+
+    return jax.grad(norm, argnums=(0, 1))(params, x)
+
+
+def scanned(block, params, x):
+    def run(params, x):
+        x, states = jax.lax.scan(lambda x, key: block(params, key, COUNT, x), x, jax.random.split(KEY, 3))
+        return x.sum() + states["mean"].sum()
+
+    return jax.grad(run, argnums=(0, 1))(params, x)
+
+
+def vmapped(block, params, x):
+    """Over examples, parameters and keys."""
+    keys = jax.random.split(KEY, 3)
+    params = jax.tree.map(lambda leaf: jnp.stack([leaf, 2 * leaf, 3 * leaf]), params)
+    return jax.vmap(functools.partial(gradient, block))(params, jnp.stack([x, x + 1, x - 1]), keys)
+
+
+def without_key(block, params, x):
+    return gradient(block, params, x, None)
+
+
+@pytest.mark.parametrize(
+    "transformed",
+    [gradient, without_key, vmapped, scanned, tangent, gradient_of_gradient],
+    ids=lambda f: f.__name__,
+)
+def test_transformations(transformed):
+    found, expected = (jax.jit(functools.partial(transformed, f))(PARAMS, X) for f in (remat(block), block))
+    chex.assert_trees_all_close(found, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_without_jit():
+    chex.assert_trees_all_close(
+        gradient(remat(block), PARAMS, X), gradient(block, PARAMS, X), rtol=1e-9, atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("axis_type", [AxisType.Explicit, AxisType.Auto], ids=["explicit", "auto"])
+def test_mesh(devices, axis_type):
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(axis_type,))
+    with jax.set_mesh(mesh):
+        params = jax.device_put(PARAMS, NamedSharding(mesh, P()))
+        x = jax.device_put(X, NamedSharding(mesh, P("data")))
+        found = jax.jit(functools.partial(without_key, remat(block)))(params, x)
+    chex.assert_trees_all_close(jax.device_get(found), without_key(block, PARAMS, X), rtol=1e-9, atol=1e-9)
+
+
+def test_shard_map(devices):
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
+
+    def total(block, params, x):
+        shard = functools.partial(loss, block, key=None)
+        return jax.shard_map(
+            lambda params, x: jax.lax.psum(shard(params, x), "data"),
+            mesh=mesh,
+            in_specs=(P(), P("data")),
+            out_specs=P(),
+        )(params, x)
+
+    found, expected = (
+        jax.jit(jax.grad(functools.partial(total, f)))(PARAMS, X) for f in (remat(block), block)
+    )
+    chex.assert_trees_all_close(found, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_rules_in_force_where_the_block_ran():
+    def stopped(rule):
+        return rule._replace(bwd=lambda spec, residuals, dy: (jnp.zeros_like(dy),))
+
+    with fcnn.use_rules(relu=stopped):
+        _, pull = jax.vjp(lambda x: loss(remat(block), PARAMS, x), X)
+    chex.assert_trees_all_equal(pull(jnp.array(1.0))[0], jnp.zeros_like(X))
+
+
+def test_forward_mode_inside_autodiff():
+    with fcnn.autodiff():
+        ours, plain = (
+            jax.jvp(lambda x, f=f: loss(f, PARAMS, x), (X,), (jnp.ones_like(X),))
+            for f in (remat(block), block)
+        )
+    chex.assert_trees_all_close(ours, plain, rtol=1e-9)
+
+
+@pytest.mark.parametrize("scan", [False, True], ids=["written out", "scanned"])
+def test_temp_memory_of_a_model(scan):
+    def temp_memory(remat):
+        model = fcnn.models.resnet(depth=34, width=8, num_classes=10, stem="small", scan=scan, remat=remat)
+        params, state = jax.eval_shape(model.init, jax.random.key(0))
+        images = jax.ShapeDtypeStruct((4, 64, 64, 3), jnp.float32)
+
+        def loss(params, state, images):
+            return model.apply(params, state, images, train=True)[0].sum()
+
+        compiled = jax.jit(jax.grad(loss)).lower(params, state, images).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    assert temp_memory(True) <= 0.5 * temp_memory(False)
