@@ -182,19 +182,40 @@ def test_ten_losses_equal_autodiffs(name):
 
 
 def stacked(tree):
-    """A resnet's tree as it is where the equal blocks are scanned."""
-    found = {name: node for name, node in tree.items() if "_block" not in name or name.endswith("_block1")}
-    for stage in range(1, 5):
-        rest = [node for name, node in tree.items() if re.fullmatch(rf"stage{stage}_block([2-9]|\d\d)", name)]
-        found[f"stage{stage}_rest"] = jax.tree.map(lambda *leaves: jnp.stack(leaves), *rest)
-    return found
+    """A tree of blocks written out as it is where the equal blocks of each stage are scanned."""
+    found, rest = {}, {}
+    for name, node in tree.items():
+        later = re.fullmatch(r"(stage\d+)_block([2-9]|\d\d)", name)
+        if later is None:
+            found[name] = node
+        else:
+            rest.setdefault(f"{later[1]}_rest", []).append(node)
+    return found | {
+        name: jax.tree.map(lambda *leaves: jnp.stack(leaves), *nodes) for name, nodes in rest.items()
+    }
 
 
-@pytest.mark.parametrize("options", [{"remat": True}, {"scan": True}, {"scan": True, "remat": True}], ids=str)
-def test_scanned_and_rematerialized_blocks_equal_those_written_out(options):
-    make = functools.partial(fcnn.models.resnet, depth=34, width=2, num_classes=5, stem="small")
+RESNET = functools.partial(fcnn.models.resnet, depth=34, width=2, num_classes=5, stem="small")
+EFFICIENTNET = functools.partial(
+    fcnn.models.efficientnet, width=0.25, num_classes=5, dropout=0.0, stochastic_depth=0.0
+)
+DEEP = {
+    "resnet, remat": (RESNET, {"remat": True}, 8),
+    "resnet, scan": (RESNET, {"scan": True}, 8),
+    "resnet, scan and remat": (RESNET, {"scan": True, "remat": True}, 8),
+    "efficientnet, scan and remat": (EFFICIENTNET, {"scan": True, "remat": True}, 64),
+    "unet, remat": (functools.partial(fcnn.models.unet, width=2, levels=2), {"remat": True}, 8),
+}
+OF_MINUTES = {"mobilenet_v2, scan", "efficientnet, scan and remat"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=SLOW if name in OF_MINUTES else ()) for name in DEEP]
+)
+def test_scanned_and_rematerialized_blocks_equal_those_written_out(name):
+    make, options, size = DEEP[name]
     params, state = make().init(jax.random.key(0), dtype=jnp.float64)
-    images = jax.random.normal(jax.random.key(1), (2, 8, 8, 3))
+    images = jax.random.normal(jax.random.key(1), (2, size, size, 3))
 
     def gradient(model, params, state):
         def loss(params):
@@ -208,6 +229,11 @@ def test_scanned_and_rematerialized_blocks_equal_those_written_out(options):
         params, state = stacked(params), stacked(state)
         expected = tuple(stacked(tree) for tree in expected)
     chex.assert_trees_all_close(gradient(make(**options), params, state), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_scan_needs_equal_blocks():
+    with pytest.raises(ValueError, match=r"efficientnet: scan needs equal blocks, but stochastic_depth=0.2"):
+        fcnn.models.efficientnet(scan=True)
 
 
 def test_features_are_named():

@@ -26,6 +26,9 @@ def check(function: str, **options: Any) -> None:
     """Raises where an option is not what its name asks for."""
     for name, value in options.items():
         _CHECKS[name](function, name, value)
+    rate = options.get("stochastic_depth")
+    if options.get("scan") and rate:
+        raise ValueError(f"{function}: scan needs equal blocks, but stochastic_depth={rate} differs by block")
 
 
 def multiplier(function: str, name: str, value: Any) -> float:

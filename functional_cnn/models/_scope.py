@@ -200,12 +200,13 @@ def stage_of_blocks(
     """
     apart = blocks[:1] if scanned else blocks
     for number, block in enumerate(apart, start=1):
-        x = _block(scope.child(f"{name}_block{number}"), block, x, remat)
+        x = run_block(scope.child(f"{name}_block{number}"), block, x, remat=remat)
     rest = blocks[len(apart) :]
     return _scanned(scope.child(f"{name}_rest"), len(rest), rest[0], x, remat) if rest else x
 
 
-def _block(place: Scope, block: Block, x: jax.Array, remat: bool) -> jax.Array:
+def run_block(place: Scope, block: Block, x: jax.Array, *, remat: bool) -> jax.Array:
+    """A block at a place; with ``remat`` only what comes in is kept for the backward pass."""
     if place.run.planning or not remat:
         return block(place, x)
     y, moved = remat_of(functools.partial(_pure, place, block))(place.params, place.state, place.run.key, x)

@@ -99,10 +99,6 @@ def convnext(
         remat=remat,
         scan=scan,
     )
-    if scan and stochastic_depth:
-        raise ValueError(
-            f"{function}: scan needs equal blocks, but stochastic_depth={stochastic_depth} differs by block"
-        )
     layer_scale = _checks.number(function, "layer_scale", layer_scale)
     variant = _VARIANTS[size]
     width = variant.width if width is None else _checks.integer(function, "width", width, minimum=1)

@@ -82,6 +82,7 @@ def efficientnet(
     stochastic_depth: float = 0.2,
     features: bool = False,
     remat: bool = False,
+    scan: bool = False,
     axis_name: str | tuple[str, ...] | None = None,
 ) -> Model:
     """An EfficientNet: inverted residuals with squeeze-and-excitation, scaled together in width and depth.
@@ -99,13 +100,15 @@ def efficientnet(
         from 0 at the first.
       features: return the activations "stem", "stage1" to "stage7" and "last" beside the logits.
       remat: keep only the blocks' inputs for the backward pass, which makes the rest again.
+      scan: the blocks of a stage but the first as one ``lax.scan``, without stochastic depth.
       axis_name: a mapped axis over which batch normalisation takes its statistics.
 
     Returns:
       A ``Model``.
 
     Raises:
-      ValueError: variant, norm or padding is not among the above, or a number is out of range.
+      ValueError: variant, norm or padding is not among the above, a number is out of range, or scan meets stochastic
+        depth.
       TypeError: an option has another type.
 
     Example:
@@ -129,6 +132,7 @@ def efficientnet(
         dropout=dropout,
         stochastic_depth=stochastic_depth,
         remat=remat,
+        scan=scan,
     )
     _checks.choice(function, "padding", padding, PADDINGS)
     how = _layers.resolve_norm(function, norm, axis_name, eps)
@@ -149,7 +153,7 @@ def efficientnet(
         for index, (stage, count) in enumerate(zip(_STAGES, counts, strict=True)):
             met = sum(counts[:index])
             blocks = [block(stage, number, x.shape[-1], met + number) for number in range(count)]
-            x = stage_of_blocks(scope, f"stage{index + 1}", blocks, x, remat=remat)
+            x = stage_of_blocks(scope, f"stage{index + 1}", blocks, x, scanned=scan, remat=remat)
             x = scope.feature(f"stage{index + 1}", x)
         x = conv_norm(scope, "last", x, _LAST * x.shape[-1], 1, how, silu)
         x = global_avg_pool(scope.feature("last", x))

@@ -42,6 +42,7 @@ def mobilenet_v2(
     dropout: float = 0.2,
     features: bool = False,
     remat: bool = False,
+    scan: bool = False,
     axis_name: str | tuple[str, ...] | None = None,
 ) -> Model:
     """MobileNetV2: inverted residuals with linear bottlenecks.
@@ -56,6 +57,7 @@ def mobilenet_v2(
       dropout: the rate of dropout before the logits in training.
       features: return the activations "stem", "stage1" to "stage7" and "last" beside the logits.
       remat: keep only the blocks' inputs for the backward pass, which makes the rest again.
+      scan: the blocks of a stage but the first as one ``lax.scan``.
       axis_name: a mapped axis over which batch normalisation takes its statistics.
 
     Returns:
@@ -76,7 +78,14 @@ def mobilenet_v2(
     Reference: M. Sandler et al., "MobileNetV2: inverted residuals and linear bottlenecks", arXiv:1801.04381.
     """
     function = "mobilenet_v2"
-    _options.check(function, num_classes=num_classes, in_channels=in_channels, dropout=dropout, remat=remat)
+    _options.check(
+        function,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        dropout=dropout,
+        remat=remat,
+        scan=scan,
+    )
     width = _options.multiplier(function, "width", width)
     _checks.choice(function, "padding", padding, PADDINGS)
     how = _layers.resolve_norm(function, norm, axis_name, eps)
@@ -91,7 +100,7 @@ def mobilenet_v2(
                 inputs = x.shape[-1] if number == 0 else outputs
                 stride = first if number == 0 else 1
                 blocks.append(InvertedResidual(expansion * inputs, outputs, 3, stride, relu6, how, padding))
-            x = stage_of_blocks(scope, f"stage{stage}", blocks, x, remat=remat)
+            x = stage_of_blocks(scope, f"stage{stage}", blocks, x, scanned=scan, remat=remat)
             x = scope.feature(f"stage{stage}", x)
         x = conv_norm(scope, "last", x, divisible(_LAST * max(width, 1.0)), 1, how, relu6)
         x = global_avg_pool(scope.feature("last", x))

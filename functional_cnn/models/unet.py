@@ -1,5 +1,7 @@
 """U-Net: O. Ronneberger et al., arXiv:1505.04597, figure 1, with padded convolutions and normalisation."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -7,7 +9,7 @@ from functional_cnn import _checks
 from functional_cnn.models import _layers, _options
 from functional_cnn.models._layers import Norm, conv_norm
 from functional_cnn.models._model import Model, make_model
-from functional_cnn.models._scope import Scope
+from functional_cnn.models._scope import Scope, run_block
 from functional_cnn.ops.max_pooling import max_pool
 from functional_cnn.ops.rectifier import relu
 
@@ -21,6 +23,7 @@ def unet(
     norm: str = "batch",
     dropout: float = 0.0,
     features: bool = False,
+    remat: bool = False,
     axis_name: str | tuple[str, ...] | None = None,
 ) -> Model:
     """A U-Net, which labels each pixel: down by max pooling, up by transposed convolutions, skips between.
@@ -36,6 +39,7 @@ def unet(
       norm: "batch", "group" or "layer", which the paper has not.
       dropout: the rate of dropout at the lowest level in training.
       features: return the activations "down1" to "down<levels>", "bottom" and "up<levels>" to "up1" beside the logits.
+      remat: keep only what comes into a level for the backward pass, which makes the rest again.
       axis_name: a mapped axis over which batch normalisation takes its statistics.
 
     Returns:
@@ -58,9 +62,20 @@ def unet(
     arXiv:1505.04597.
     """
     function = "unet"
-    _options.check(function, num_classes=num_classes, in_channels=in_channels, width=width, dropout=dropout)
+    _options.check(
+        function,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        width=width,
+        dropout=dropout,
+        remat=remat,
+    )
     levels = _checks.integer(function, "levels", levels, minimum=1)
     how = _layers.resolve_norm(function, norm, axis_name)
+
+    def at_level(scope: Scope, name: str, x: jax.Array, channels: int) -> jax.Array:
+        level = functools.partial(_level, channels=channels, how=how)
+        return scope.feature(name, run_block(scope.child(name), level, x, remat=remat))
 
     def network(scope: Scope, x: jax.Array) -> jax.Array:
         if any(size % 2**levels for size in x.shape[1:-1]):
@@ -70,10 +85,10 @@ def unet(
             )
         skips = []
         for level in range(levels):
-            x = _level(scope, f"down{level + 1}", x, width * 2**level, how)
+            x = at_level(scope, f"down{level + 1}", x, width * 2**level)
             skips.append(x)
             x = max_pool(x, 2)
-        x = _level(scope, "bottom", x, width * 2**levels, how)
+        x = at_level(scope, "bottom", x, width * 2**levels)
         x = _layers.dropout(scope, "dropout", x, dropout)
         for level in reversed(range(levels)):
             channels = width * 2**level
@@ -81,15 +96,14 @@ def unet(
                 scope, f"upsample{level + 1}", x, channels, 2, stride=2, padding="VALID"
             )
             x = jnp.concatenate((skips[level], x), axis=-1)
-            x = _level(scope, f"up{level + 1}", x, channels, how)
+            x = at_level(scope, f"up{level + 1}", x, channels)
         return _layers.conv(scope, "head", x, num_classes, 1)
 
     size = 2**levels
     return make_model(function, network, in_channels=in_channels, image_size=(size, size), features=features)
 
 
-def _level(scope: Scope, name: str, x: jax.Array, channels: int, how: Norm) -> jax.Array:
-    place = scope.child(name)
+def _level(scope: Scope, x: jax.Array, *, channels: int, how: Norm) -> jax.Array:
     for number in (1, 2):
-        x = conv_norm(place, f"conv{number}", x, channels, 3, how, relu)
-    return scope.feature(name, x)
+        x = conv_norm(scope, f"conv{number}", x, channels, 3, how, relu)
+    return x
