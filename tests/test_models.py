@@ -147,10 +147,8 @@ def losses(model, images, labels, steps=10):
 RUNS = {
     "lenet": (fcnn.models.lenet(batch_norm=True, dropout=0.2), (8, 28, 28, 1)),
     "resnet18": (fcnn.models.resnet(num_classes=10, width=8, dropout=0.2), (8, 64, 64, 3)),
-    "resnet50, grouped, scanned": (
-        fcnn.models.resnet(
-            depth=50, num_classes=10, width=8, groups=4, base_width=16, scan=True, stem="small"
-        ),
+    "resnet50, grouped": (
+        fcnn.models.resnet(depth=50, num_classes=10, width=8, groups=4, base_width=16, stem="small"),
         (8, 32, 32, 3),
     ),
     "wide_resnet": (fcnn.models.wide_resnet(depth=16, width=1, dropout=0.2), (8, 16, 16, 3)),
@@ -162,7 +160,7 @@ RUNS = {
     "efficientnet": (fcnn.models.efficientnet(width=0.25, num_classes=10), (8, 64, 64, 3)),
     "convnext": (fcnn.models.convnext(width=4, num_classes=10, stochastic_depth=0.2), (8, 64, 64, 3)),
     "unet": (fcnn.models.unet(width=4, levels=2, num_classes=10, dropout=0.2), (2, 16, 16, 3)),
-    "deeplab_v3": (fcnn.models.deeplab_v3(width=4, num_classes=10, scan=True), (8, 64, 64, 3)),
+    "deeplab_v3": (fcnn.models.deeplab_v3(width=4, num_classes=10), (8, 64, 64, 3)),
 }
 QUICK = {"lenet", "resnet9", "unet"}
 
