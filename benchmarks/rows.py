@@ -9,6 +9,7 @@ ROWS = (
     kinds.conv("ResNet-18", 32, 32, 64, 64, 3),
     kinds.conv("ResNet-18", 32, 32, 64, 128, 3, stride=2),
     kinds.conv("ResNet-18", 32, 4, 512, 512, 3),
+    kinds.conv("ResNet-18", 8, 2, 512, 512, 3),
     kinds.conv("pointwise", 32, 32, 64, 256, 1),
     kinds.conv("LeNet", 128, 28, 1, 6, 5),
     kinds.conv("ResNet-50", 8, 224, 3, 64, 7, stride=2),

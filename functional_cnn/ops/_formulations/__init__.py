@@ -14,6 +14,7 @@ it with JAX 0.10.2, float32:
 | tiled: windows side by side, stride = window | dx | one matrix product, a row of it for each window | 1.0 to 40 |
 | | dkernel | one matrix product that contracts windows | 1.3 to 4.5 |
 | 3D | all | a 2D convolution of the slices under the window, as channels | 3 to 7 |
+| image smaller than the window | forward, dx | a matrix product whose rows are what the windows meet | 1.8 to 160 |
 | any other, 2D | all | XLA's own convolution in place of YNNPACK's | 1.1 to 4 |
 
 Forward, tiled windows win nothing by a matrix product from 32 channels on. Every map returns the

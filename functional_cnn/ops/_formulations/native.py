@@ -1,4 +1,4 @@
-"""On CPU, XLA's own 2D convolution in place of YNNPACK's.
+"""On CPU, XLA's own 2D convolution in place of YNNPACK's, and matrix products on images smaller than the window.
 
 XLA of JAX 0.10 and later hands a 2D convolution in float32 or float64 to YNNPACK unless its input is dilated. So the
 rows of the input, the taps and the steps of the window are all set twice as far apart: the window meets the same
@@ -18,7 +18,7 @@ from jax import lax
 
 from functional_cnn import _window
 from functional_cnn._window import Pads, Sizes
-from functional_cnn.ops._formulations import canonical, plain
+from functional_cnn.ops._formulations import canonical, patches, plain
 from functional_cnn.ops._formulations.plain import Convolve, ConvSpec
 
 _LARGE = 2**25  # multiply-adds
@@ -27,6 +27,8 @@ _MANY_CHANNELS = 32
 
 
 def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    if patches.fits(spec, x.shape[1:-1]):
+        return patches.forward(spec, x, kernel)
     outputs = spec.window.output_sizes(x.shape[1:-1])
     pays = _pays(x.shape[-1], math.prod(outputs) * kernel.shape[-1])
     return plain.forward(spec, x, kernel, _convolve_of(spec, pays, x.shape[0], outputs, kernel))
@@ -35,6 +37,8 @@ def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
 def input_gradient(
     spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Sizes, sharding: Any = None
 ) -> jax.Array:
+    if patches.fits(spec, dy.shape[1:-1]):
+        return patches.input_gradient(spec, dy, kernel, inputs)
     image = math.prod(inputs) * kernel.shape[-2]
     pays = max(spec.window.stride) == 1 and _pays(dy.shape[-1], image)
     chosen = _convolve_of(spec, pays, dy.shape[0], dy.shape[1:-1], kernel)

@@ -20,16 +20,16 @@ def fits(spec: ConvSpec) -> bool:
 
 def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
     pixels = _kept_pixels(spec, x, spec.window.output_sizes(x.shape[1:-1]))
-    return dot(spec, pixels, _as_matrix(kernel), (x.ndim - 1,), (0,))
+    return dot(spec, pixels, as_matrix(kernel), (x.ndim - 1,), (0,))
 
 
 def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Sizes) -> jax.Array:
-    dpixels = dot(spec, dy, _as_matrix(kernel), (dy.ndim - 1,), (1,))
+    dpixels = dot(spec, dy, as_matrix(kernel), (dy.ndim - 1,), (1,))
     return _window.gather_gradient(spec.window, inputs, [dpixels], lambda number, view: view)
 
 
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    matrix = _as_matrix(kernel)
+    matrix = as_matrix(kernel)
     x = _kept_pixels(spec, x, dy.shape[1:-1])
     return dot(spec, _as_rows(x), _as_rows(dy), (0,), (0,), matrix).reshape(kernel.shape)
 
@@ -50,8 +50,9 @@ def _kept_pixels(spec: ConvSpec, x: jax.Array, outputs: Sizes) -> jax.Array:
     return _window.tap_view(x, (0,) * len(outputs), spec.window, outputs)
 
 
-def _as_matrix(kernel: jax.Array) -> jax.Array:
-    return kernel.reshape(kernel.shape[-2:])
+def as_matrix(kernel: jax.Array) -> jax.Array:
+    """A row for each tap and input channel."""
+    return kernel.reshape(math.prod(kernel.shape[:-1]), kernel.shape[-1])
 
 
 def _as_rows(x: jax.Array) -> jax.Array:
