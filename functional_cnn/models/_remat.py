@@ -4,7 +4,7 @@
 ``jax.checkpoint`` says the same, and on a GPU and a TPU its barriers keep the second run apart from the first. On CPU
 XLA drops them, merges the two and keeps everything. So the second run and its transpose stand in a branch of a
 condition, which XLA neither merges with what is outside nor begins before the cotangent has come. ResNet-50's step
-then takes 217 MiB of temp memory for 8 images of 224^2, and not 622; docs/models.md has more.
+then takes 211 MiB of temp memory for 8 images of 224^2, and not 597; docs/models.md has more.
 """
 
 from collections.abc import Callable
