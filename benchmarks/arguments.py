@@ -23,11 +23,7 @@ def make_parser(
     providers: Sequence[str] = PROVIDERS,
 ) -> argparse.ArgumentParser:
     """A parser of ``--providers``, ``--seconds`` and ``--output``; ``timed`` says whose seconds they are."""
-    parser = argparse.ArgumentParser(
-        prog=f"python -m benchmarks.{module}",
-        description=description,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = make_plain_parser(module, description)
     parser.add_argument(
         "--providers",
         nargs="+",
@@ -37,5 +33,15 @@ def make_parser(
         help="ours among them",
     )
     parser.add_argument("--seconds", type=float, default=seconds, help=f"of {timed}")
+    return parser
+
+
+def make_plain_parser(module: str, description: str | None) -> argparse.ArgumentParser:
+    """A parser of ``--output`` alone, for benchmarks of ours by itself."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m benchmarks.{module}",
+        description=description,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
     parser.add_argument("--output", type=Path, default=Path("runs/benchmarks"))
     return parser

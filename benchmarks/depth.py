@@ -6,7 +6,6 @@ with the options that it has; compile time and temp memory tell what they are fo
 
 import argparse
 import functools
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,6 +14,7 @@ import optax
 from tqdm import tqdm
 
 from benchmarks import measure, report
+from benchmarks.arguments import make_plain_parser
 from benchmarks.measure import Program
 from functional_cnn import models, training
 
@@ -31,16 +31,11 @@ MODELS: dict[str, tuple[dict[str, Any], ...]] = {
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.depth",
-        description=__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = make_plain_parser("depth", __doc__)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--size", type=int, default=224, help="height and width of the images")
     parser.add_argument("--seconds", type=float, default=5.0, help="of the steps with each options")
-    parser.add_argument("--output", type=Path, default=Path("runs/benchmarks"))
     return parser.parse_args()
 
 

@@ -9,7 +9,6 @@ sharded.json and sharded.csv.
 import argparse
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -18,6 +17,7 @@ from jax.sharding import PartitionSpec as P
 from tqdm import tqdm
 
 from benchmarks import report
+from benchmarks.arguments import make_plain_parser
 from benchmarks.collectives import Collective, collectives, gathered_bytes
 from benchmarks.networks import SETTINGS
 from benchmarks.steps import Problem, jax_start, jax_step, make_problem
@@ -27,14 +27,9 @@ _AXES = {"explicit": AxisType.Explicit, "auto": AxisType.Auto}
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.sharded",
-        description=__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = make_plain_parser("sharded", __doc__)
     parser.add_argument("--networks", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--size", type=int, help="another image size")
-    parser.add_argument("--output", type=Path, default=Path("runs/benchmarks"))
     return parser.parse_args()
 
 
