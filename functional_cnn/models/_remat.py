@@ -37,14 +37,14 @@ def _run_again(block: Callable[..., Any]) -> Callable[..., Any]:
     # jax.vjp in both, so that the block's own rules run as the plain JAX of their fwd and bwd: a gradient can then be
     # differentiated again in any mode, as without remat.
     def fwd(*args):
-        return _vjp(block, args)[0], args
+        return _vjp(block, *_split(args))[0], args
 
     def bwd(args, dout):
         floats, others = _split(args)
 
         def again(floats, others, dout):
             # On a GPU and a TPU, which have no condition (see _always), the barriers of jax.checkpoint hold.
-            return _vjp(jax.checkpoint(block), _joined(floats, others))[1](dout)
+            return _vjp(jax.checkpoint(block), floats, others)[1](dout)
 
         def never(floats, others, dout):
             return jax.tree.map(jnp.zeros_like, floats)
@@ -56,9 +56,8 @@ def _run_again(block: Callable[..., Any]) -> Callable[..., Any]:
     return op
 
 
-def _vjp(block: Callable[..., Any], args: tuple) -> tuple[Any, Callable[[Any], tuple]]:
+def _vjp(block: Callable[..., Any], floats: tuple, others: tuple) -> tuple[Any, Callable[[Any], tuple]]:
     """The block's result and the function from its cotangent to those of the arguments, None where not floating."""
-    floats, others = _split(args)
     out, pull = jax.vjp(lambda floats: block(*_joined(floats, others)), floats)
     return out, lambda dout: pull(dout)[0]
 
