@@ -18,15 +18,15 @@ from benchmarks.arguments import make_plain_parser
 from benchmarks.measure import Program
 from functional_cnn import models, training
 
-_REMAT, _SCAN = {"remat": True}, {"scan": True}
+_CONVS, _REMAT, _SCAN = {"remat": "convs_saveable"}, {"remat": True}, {"scan": True}
 # ConvNeXt's blocks are equal, and can be scanned, without stochastic depth only.
 MODELS: dict[str, tuple[dict[str, Any], ...]] = {
-    "resnet50": ({}, _REMAT, _SCAN, _SCAN | _REMAT),
-    "resnet101": ({}, _REMAT, _SCAN, _SCAN | _REMAT),
-    "mobilenet_v2": ({}, _REMAT, _SCAN, _SCAN | _REMAT),
-    "efficientnet_b0": ({}, _REMAT),
-    "convnext_tiny": ({}, _REMAT),
-    "densenet121": ({}, _REMAT),
+    "resnet50": ({}, _CONVS, _REMAT, _SCAN, _SCAN | _REMAT),
+    "resnet101": ({}, _CONVS, _REMAT, _SCAN, _SCAN | _REMAT),
+    "mobilenet_v2": ({}, _CONVS, _REMAT, _SCAN, _SCAN | _REMAT),
+    "efficientnet_b0": ({}, _CONVS, _REMAT),
+    "convnext_tiny": ({}, _CONVS, _REMAT),
+    "densenet121": ({}, _CONVS, _REMAT),
 }
 
 
@@ -53,12 +53,15 @@ def main() -> None:
 def measure_model(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     """One dict for each set of options."""
     programs = {
-        ", ".join(chosen) or "neither": make_program(name, chosen, options.batch, options.size)
-        for chosen in MODELS[name]
+        named(chosen): make_program(name, chosen, options.batch, options.size) for chosen in MODELS[name]
     }
     measured = measure.interleaved(programs, seconds=options.seconds)
     where = {"model": name, "batch": options.batch, "size": options.size}
     return [where | {"options": row.pop("provider")} | row for row in measured]
+
+
+def named(chosen: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in chosen.items()) or "neither"
 
 
 def make_program(name: str, chosen: dict[str, Any], batch: int, size: int) -> Program:
@@ -71,10 +74,10 @@ def make_program(name: str, chosen: dict[str, Any], batch: int, size: int) -> Pr
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    lines = [f"{'model':16} {'options':12} {'ms':>9} {'compile s':>9} {'temp MiB':>9}"]
+    lines = [f"{'model':16} {'options':24} {'ms':>9} {'compile s':>9} {'temp MiB':>9}"]
     for row in rows:
         lines.append(
-            f"{row['model']:16} {row['options']:12} {row['median_ms']:9.1f} {row['compile_s']:9.1f} "
+            f"{row['model']:16} {row['options']:24} {row['median_ms']:9.1f} {row['compile_s']:9.1f} "
             f"{row['temp_mb']:9.1f}"
         )
     return "\n".join(lines)

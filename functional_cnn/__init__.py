@@ -26,6 +26,7 @@ from functional_cnn.ops.sigmoidal import log_sigmoid, sigmoid, softplus, softsig
 from functional_cnn.ops.softmax import log_softmax, softmax
 from functional_cnn.ops.transposed_convolution import conv_transpose
 from functional_cnn.ops.unpooling import max_unpool
+from functional_cnn.rematerialization import convs_saveable, remat
 from functional_cnn.rule import RULES, Rule, autodiff, use_rules, with_rules
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ __all__ = [
     "celu",
     "conv",
     "conv_transpose",
+    "convs_saveable",
     "data",
     "dense",
     "drop_block",
@@ -76,6 +78,7 @@ __all__ = [
     "pretrained",
     "relu",
     "relu6",
+    "remat",
     "resize",
     "rms_norm",
     "selu",

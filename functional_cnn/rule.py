@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 
 
 class Rule(NamedTuple):
@@ -147,7 +148,10 @@ def is_autodiff() -> bool:
 
 
 def apply(name: str, spec: tuple, *args: Any) -> Any:
-    """Runs the rule that is in force for an op on arguments that its public function has checked."""
+    """Runs the rule that is in force for an op on arguments that its public function has checked.
+
+    The result has the op's name for policies of ``jax.checkpoint`` and ``fcnn.remat``.
+    """
     rule, derived = _in_force(name, _exchanges.value)
     if derived:
         return _referenced(rule, spec)(*args)
@@ -207,7 +211,8 @@ def _differentiable(rule: Rule, spec: tuple) -> Callable[..., Any]:
 
     def fwd(*args):
         with jax.named_scope(rule.name):
-            return rule.fwd(spec, *args)
+            out, residuals = rule.fwd(spec, *args)
+        return checkpoint_name(out, rule.name), residuals
 
     def bwd(residuals, dout):
         with jax.named_scope(f"{rule.name}_bwd"):
@@ -225,7 +230,7 @@ def _differentiable(rule: Rule, spec: tuple) -> Callable[..., Any]:
 def _referenced(rule: Rule, spec: tuple) -> Callable[..., Any]:
     def fun(*args):
         with jax.named_scope(rule.name):
-            return rule.reference(spec, *args)
+            return checkpoint_name(rule.reference(spec, *args), rule.name)
 
     fun.__name__ = rule.name
     return _compiled(fun)

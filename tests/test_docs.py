@@ -9,10 +9,12 @@ import functional_cnn as fcnn
 
 PAGE = Path(__file__).parents[1] / "docs" / "coming-from.md"
 
+OPS = "functional_cnn.ops", "functional_cnn.composition"
+
 
 def is_op(name):
     found = getattr(fcnn, name, None)
-    return inspect.isfunction(found) and found.__module__ != "functional_cnn.rule"
+    return inspect.isfunction(found) and found.__module__.startswith(OPS)
 
 
 def first_cells():

@@ -18,6 +18,7 @@ FLOORS = {
     "_numerics": 0,
     "_window": 0,
     "rule": 0,
+    "rematerialization": 1,
     "ops": 1,
     "composition": 2,
     "init": 2,

@@ -200,6 +200,7 @@ EFFICIENTNET = functools.partial(
 DEEP = {
     "resnet, remat": (RESNET, {"remat": True}, 8),
     "resnet, scan": (RESNET, {"scan": True}, 8),
+    "resnet, convs saveable": (RESNET, {"remat": "convs_saveable"}, 8),
     "resnet, scan and remat": (RESNET, {"scan": True, "remat": True}, 8),
     "efficientnet, scan and remat": (EFFICIENTNET, {"scan": True, "remat": True}, 64),
     "unet, remat": (functools.partial(fcnn.models.unet, width=2, levels=2), {"remat": True}, 8),
@@ -226,6 +227,14 @@ def test_scanned_and_rematerialized_blocks_equal_those_written_out(name):
         params, state = stacked(params), stacked(state)
         expected = tuple(stacked(tree) for tree in expected)
     chex.assert_trees_all_close(gradient(make(**options), params, state), expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("remat", "error"), [(1, TypeError), (None, TypeError), ("all", ValueError)], ids=str
+)
+def test_remat_is_a_bool_or_a_policy(remat, error):
+    with pytest.raises(error, match=rf"^resnet: remat must be .*, got {remat!r}"):
+        fcnn.models.resnet(remat=remat)
 
 
 def test_scan_needs_equal_blocks():

@@ -10,7 +10,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import functional_cnn as fcnn
-from functional_cnn.models._remat import remat
+from functional_cnn import convs_saveable, remat
 
 
 def block(params, key, count, x):
@@ -69,13 +69,16 @@ def without_key(block, params, x):
     return gradient(block, params, x, None)
 
 
+@pytest.mark.parametrize("policy", [None, convs_saveable], ids=["nothing kept", "convs kept"])
 @pytest.mark.parametrize(
     "transformed",
     [gradient, without_key, vmapped, scanned, tangent, gradient_of_gradient],
     ids=lambda f: f.__name__,
 )
-def test_transformations(transformed):
-    found, expected = (jax.jit(functools.partial(transformed, f))(PARAMS, X) for f in (remat(block), block))
+def test_transformations(transformed, policy):
+    found, expected = (
+        jax.jit(functools.partial(transformed, f))(PARAMS, X) for f in (remat(block, policy=policy), block)
+    )
     chex.assert_trees_all_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
@@ -131,8 +134,28 @@ def test_forward_mode_inside_autodiff():
     chex.assert_trees_all_close(ours, plain, rtol=1e-9)
 
 
+@pytest.mark.parametrize("run_again", [remat, jax.checkpoint], ids=["remat", "jax.checkpoint"])
+@pytest.mark.parametrize(("policy", "kept"), [(None, 1), (convs_saveable, 2)], ids=["nothing", "convs"])
+def test_what_is_kept(run_again, policy, kept):
+    """The block's input and, where the policy says so, the convolution's result; both have x's shape."""
+
+    def pull(x):
+        return jax.vjp(lambda x: run_again(block, policy=policy)(PARAMS, None, COUNT, x), x)[1]
+
+    shapes = [leaf.shape for leaf in jax.tree.leaves(jax.eval_shape(pull, X))]
+    assert shapes.count(X.shape) == kept
+
+
+@pytest.mark.parametrize("function", ["fun", "policy"])
+def test_what_is_not_callable(function):
+    arguments = {"fun": block, "policy": None} | {function: "relu"}
+    with pytest.raises(TypeError, match=f"remat: {function} must be callable, got 'relu'"):
+        remat(arguments.pop("fun"), **arguments)
+
+
+@pytest.mark.parametrize(("remat", "share"), [(True, 0.5), ("convs_saveable", 0.75)])
 @pytest.mark.parametrize("scan", [False, True], ids=["written out", "scanned"])
-def test_temp_memory_of_a_model(scan):
+def test_temp_memory_of_a_model(scan, remat, share):
     def temp_memory(remat):
         model = fcnn.models.resnet(depth=34, width=8, num_classes=10, stem="small", scan=scan, remat=remat)
         params, state = jax.eval_shape(model.init, jax.random.key(0))
@@ -144,4 +167,4 @@ def test_temp_memory_of_a_model(scan):
         compiled = jax.jit(jax.grad(loss)).lower(params, state, images).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 
-    assert temp_memory(True) <= 0.5 * temp_memory(False)
+    assert temp_memory(remat) <= share * temp_memory(False)

@@ -4,10 +4,23 @@ from collections.abc import Callable
 from typing import Any
 
 from functional_cnn import _checks
+from functional_cnn.rematerialization import convs_saveable
 
 
 def _at_least_one(function: str, name: str, value: Any) -> int:
     return _checks.integer(function, name, value, minimum=1)
+
+
+# Of ``fcnn.remat``, by what a model's option remat says.
+POLICIES = {True: None, "convs_saveable": convs_saveable}
+
+
+def _remat(function: str, name: str, value: Any) -> bool | str:
+    if not isinstance(value, bool | str):
+        raise TypeError(f"{function}: {name} must be a bool or a policy's name, got {value!r}")
+    if value is not False and value not in POLICIES:
+        raise ValueError(f"{function}: {name} must be True, False or 'convs_saveable', got {value!r}")
+    return value
 
 
 _CHECKS: dict[str, Callable[[str, str, Any], Any]] = {
@@ -17,7 +30,7 @@ _CHECKS: dict[str, Callable[[str, str, Any], Any]] = {
     "dropout": _checks.fraction,
     "stochastic_depth": _checks.fraction,
     "features": _checks.flag,
-    "remat": _checks.flag,
+    "remat": _remat,
     "scan": _checks.flag,
 }
 

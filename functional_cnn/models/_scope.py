@@ -20,7 +20,8 @@ from jax import lax
 from jax.nn.initializers import Initializer
 
 from functional_cnn._numerics import accumulator
-from functional_cnn.models._remat import remat as remat_of
+from functional_cnn.models._options import POLICIES
+from functional_cnn.rematerialization import remat as run_again
 
 Tree = dict[str, Any]
 Network = Callable[["Scope", jax.Array], Any]
@@ -190,13 +191,13 @@ def stage_of_blocks(
     x: jax.Array,
     *,
     scanned: bool = False,
-    remat: bool = False,
+    remat: bool | str = False,
 ) -> jax.Array:
     """Blocks one after the other, at ``<name>_block1`` and so on.
 
     Where they are scanned, all but the first are one ``lax.scan`` over arrays that are stacked under
-    ``<name>_rest``, so that a program holds one block and not all; they must be equal. With ``remat`` only what
-    comes into a block is kept for the backward pass, which makes the rest again.
+    ``<name>_rest``, so that a program holds one block and not all; they must be equal. ``remat`` is as in
+    ``run_block``.
     """
     apart = blocks[:1] if scanned else blocks
     for number, block in enumerate(apart, start=1):
@@ -205,11 +206,12 @@ def stage_of_blocks(
     return _scanned(scope.child(f"{name}_rest"), len(rest), rest[0], x, remat) if rest else x
 
 
-def run_block(place: Scope, block: Block, x: jax.Array, *, remat: bool) -> jax.Array:
-    """A block at a place; with ``remat`` only what comes in is kept for the backward pass."""
+def run_block(place: Scope, block: Block, x: jax.Array, *, remat: bool | str) -> jax.Array:
+    """A block at a place; with ``remat`` the backward pass makes again what the policy of that name does not keep."""
     if place.run.planning or not remat:
         return block(place, x)
-    y, moved = remat_of(functools.partial(_pure, place, block))(place.params, place.state, place.run.key, x)
+    again = run_again(functools.partial(_pure, place, block), policy=POLICIES[remat])
+    y, moved = again(place.params, place.state, place.run.key, x)
     place.moved.update(moved)
     return y
 
@@ -223,7 +225,7 @@ def _pure(
     return y, pruned(inner.moved)
 
 
-def _scanned(place: Scope, count: int, block: Block, x: jax.Array, remat: bool) -> jax.Array:
+def _scanned(place: Scope, count: int, block: Block, x: jax.Array, remat: bool | str) -> jax.Array:
     if place.run.planning:
         y = block(place, x)
         for leaves in (place.params, place.state):
@@ -236,7 +238,8 @@ def _scanned(place: Scope, count: int, block: Block, x: jax.Array, remat: bool) 
         return _pure(place, block, params, state, key, x, times=count)
 
     numbers = jnp.arange(count, dtype=jnp.uint32)
-    y, moved = lax.scan(remat_of(body) if remat else body, x, (place.params, place.state, numbers))
+    body = run_again(body, policy=POLICIES[remat]) if remat else body
+    y, moved = lax.scan(body, x, (place.params, place.state, numbers))
     place.moved.update(moved)
     return y
 

@@ -50,7 +50,7 @@ def convnext(
     eps: float = 1e-6,
     head_eps: float | None = None,
     features: bool = False,
-    remat: bool = False,
+    remat: bool | str = False,
     scan: bool = False,
     axis_name: str | tuple[str, ...] | None = None,
 ) -> Model:
@@ -68,7 +68,8 @@ def convnext(
       eps: of the normalisations.
       head_eps: of the one before the logits; None means eps. Hugging Face's weights have 1e-12 there.
       features: return the activations "stem" and "stage1" to "stage4" beside the logits.
-      remat: keep only the blocks' inputs for the backward pass, which makes the rest again.
+      remat: keep only the blocks' inputs for the backward pass, which makes the rest again;
+        "convs_saveable" keeps the results of convolutions and dense layers too.
       scan: the blocks of a stage but the first as one ``lax.scan``, without stochastic depth.
       axis_name: a mapped axis over which batch normalisation takes its statistics.
 

@@ -35,7 +35,7 @@ def deeplab_v3(
     norm: str = "batch",
     dropout: float = 0.5,
     features: bool = False,
-    remat: bool = False,
+    remat: bool | str = False,
     scan: bool = False,
     axis_name: str | tuple[str, ...] | None = None,
 ) -> Model:
@@ -50,7 +50,8 @@ def deeplab_v3(
       norm: "batch", "group" or "layer".
       dropout: the rate of dropout behind the pyramid in training.
       features: return the activations "stem", "stage1" to "stage4" and "pyramid" beside the logits.
-      remat: keep only the blocks' inputs for the backward pass, which makes the rest again.
+      remat: keep only the blocks' inputs for the backward pass, which makes the rest again;
+        "convs_saveable" keeps the results of convolutions and dense layers too.
       scan: the equal blocks of a stage as one ``lax.scan``, with stacked parameters.
       axis_name: a mapped axis over which batch normalisation takes its statistics.
 

@@ -47,7 +47,7 @@ def densenet(
     norm: str = "batch",
     dropout: float = 0.0,
     features: bool = False,
-    remat: bool = False,
+    remat: bool | str = False,
     axis_name: str | tuple[str, ...] | None = None,
 ) -> Model:
     """A DenseNet-BC: each layer of a block reads what all before it in the block have made.
@@ -60,8 +60,8 @@ def densenet(
       norm: "batch", "group" or "layer".
       dropout: the rate of dropout behind each layer's 3x3 convolution in training.
       features: return the activations "stem" and "stage1" to "stage4" beside the logits.
-      remat: keep only the layers' inputs for the backward pass, which makes the rest again; G. Pleiss et al.,
-        arXiv:1707.06990.
+      remat: keep only the layers' inputs for the backward pass, which makes the rest again;
+        "convs_saveable" keeps the results of convolutions too, as G. Pleiss et al. do, arXiv:1707.06990.
       axis_name: a mapped axis over which batch normalisation takes its statistics.
 
     Returns:

@@ -81,7 +81,7 @@ def efficientnet(
     dropout: float | None = None,
     stochastic_depth: float = 0.2,
     features: bool = False,
-    remat: bool = False,
+    remat: bool | str = False,
     scan: bool = False,
     axis_name: str | tuple[str, ...] | None = None,
 ) -> Model:
@@ -99,7 +99,8 @@ def efficientnet(
       stochastic_depth: the rate at which a block behind the last would be left out in training; it grows linearly
         from 0 at the first.
       features: return the activations "stem", "stage1" to "stage7" and "last" beside the logits.
-      remat: keep only the blocks' inputs for the backward pass, which makes the rest again.
+      remat: keep only the blocks' inputs for the backward pass, which makes the rest again;
+        "convs_saveable" keeps the results of convolutions and dense layers too.
       scan: the blocks of a stage but the first as one ``lax.scan``, without stochastic depth.
       axis_name: a mapped axis over which batch normalisation takes its statistics.
 

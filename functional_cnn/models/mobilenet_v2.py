@@ -41,7 +41,7 @@ def mobilenet_v2(
     padding: str = "symmetric",
     dropout: float = 0.2,
     features: bool = False,
-    remat: bool = False,
+    remat: bool | str = False,
     scan: bool = False,
     axis_name: str | tuple[str, ...] | None = None,
 ) -> Model:
@@ -56,7 +56,8 @@ def mobilenet_v2(
       padding: "symmetric", as torchvision's weights have it, or "same", as TensorFlow's.
       dropout: the rate of dropout before the logits in training.
       features: return the activations "stem", "stage1" to "stage7" and "last" beside the logits.
-      remat: keep only the blocks' inputs for the backward pass, which makes the rest again.
+      remat: keep only the blocks' inputs for the backward pass, which makes the rest again;
+        "convs_saveable" keeps the results of convolutions and dense layers too.
       scan: the blocks of a stage but the first as one ``lax.scan``.
       axis_name: a mapped axis over which batch normalisation takes its statistics.
 

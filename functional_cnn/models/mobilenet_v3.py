@@ -78,7 +78,7 @@ def mobilenet_v3(
     padding: str = "symmetric",
     dropout: float = 0.2,
     features: bool = False,
-    remat: bool = False,
+    remat: bool | str = False,
     axis_name: str | tuple[str, ...] | None = None,
 ) -> Model:
     """MobileNetV3: inverted residuals with squeeze-and-excitation and hard activations.
@@ -93,7 +93,8 @@ def mobilenet_v3(
       padding: "symmetric", as torchvision's weights have it, or "same", as TensorFlow's.
       dropout: the rate of dropout before the logits in training.
       features: return the activations "stem", "blocks" and "last" beside the logits.
-      remat: keep only the blocks' inputs for the backward pass, which makes the rest again.
+      remat: keep only the blocks' inputs for the backward pass, which makes the rest again;
+        "convs_saveable" keeps the results of convolutions and dense layers too.
       axis_name: a mapped axis over which batch normalisation takes its statistics.
 
     Returns:

@@ -42,7 +42,7 @@ def resnet(
     norm: str = "batch",
     dropout: float = 0.0,
     features: bool = False,
-    remat: bool = False,
+    remat: bool | str = False,
     scan: bool = False,
     axis_name: str | tuple[str, ...] | None = None,
 ) -> Model:
@@ -64,7 +64,8 @@ def resnet(
       norm: "batch", "group" (32 groups) or "layer" (over the channels of each pixel).
       dropout: the rate of dropout before the logits in training.
       features: return the activations "stem" and "stage1" to "stage4" beside the logits.
-      remat: keep only the blocks' inputs for the backward pass, which makes the rest again.
+      remat: keep only the blocks' inputs for the backward pass, which makes the rest again;
+        "convs_saveable" keeps the results of convolutions and dense layers too.
       scan: the equal blocks of a stage as one ``lax.scan``: compile time and, with remat, memory then do not
         grow with depth. The parameters of these blocks are stacked, under "stage1_rest" to "stage4_rest".
       axis_name: a mapped axis over which batch normalisation takes its statistics.
@@ -131,7 +132,7 @@ class Backbone(NamedTuple):
     base_width: int
     stem: str
     norm: Norm
-    remat: bool
+    remat: bool | str
     scan: bool
     output_stride: int = 32
 

@@ -23,7 +23,7 @@ def unet(
     norm: str = "batch",
     dropout: float = 0.0,
     features: bool = False,
-    remat: bool = False,
+    remat: bool | str = False,
     axis_name: str | tuple[str, ...] | None = None,
 ) -> Model:
     """A U-Net, which labels each pixel: down by max pooling, up by transposed convolutions, skips between.
@@ -39,7 +39,8 @@ def unet(
       norm: "batch", "group" or "layer", which the paper has not.
       dropout: the rate of dropout at the lowest level in training.
       features: return the activations "down1" to "down<levels>", "bottom" and "up<levels>" to "up1" beside the logits.
-      remat: keep only what comes into a level for the backward pass, which makes the rest again.
+      remat: keep only what comes into a level for the backward pass, which makes the rest again;
+        "convs_saveable" keeps the results of convolutions and dense layers too.
       axis_name: a mapped axis over which batch normalisation takes its statistics.
 
     Returns:

@@ -36,7 +36,7 @@ def wide_resnet(
     norm: str = "batch",
     dropout: float = 0.0,
     features: bool = False,
-    remat: bool = False,
+    remat: bool | str = False,
     scan: bool = False,
     axis_name: str | tuple[str, ...] | None = None,
 ) -> Model:
@@ -50,7 +50,8 @@ def wide_resnet(
       norm: "batch", "group" or "layer".
       dropout: the rate of dropout between a block's convolutions in training; 0.3 in the paper.
       features: return the activations "stem" and "stage1" to "stage3" beside the logits.
-      remat: keep only the blocks' inputs for the backward pass, which makes the rest again.
+      remat: keep only the blocks' inputs for the backward pass, which makes the rest again;
+        "convs_saveable" keeps the results of convolutions and dense layers too.
       scan: the blocks of a stage but the first as one ``lax.scan``, with stacked parameters.
       axis_name: a mapped axis over which batch normalisation takes its statistics.
 

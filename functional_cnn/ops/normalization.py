@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 
 from functional_cnn import _checks
 from functional_cnn._numerics import accumulator, like_primal, sum_leading, widened
@@ -116,7 +117,10 @@ def _mean(spec, values):
 
 def _fwd(spec, x, scale, bias):
     wide, wide_scale, wide_bias = widened(x, scale, bias)
-    centered, mean, var = centered_statistics(wide, functools.partial(_mean, spec))
+    centered, *statistics = centered_statistics(wide, functools.partial(_mean, spec))
+    mean, var = checkpoint_name(
+        statistics, "batch_norm_statistics"
+    )  # few numbers, but two sweeps to make again
     y = affine(centered * lax.rsqrt(var + spec.eps), wide_scale, wide_bias)
     return (y.astype(x.dtype), mean, var), (x, scale, bias, mean, var)
 

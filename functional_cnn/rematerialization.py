@@ -1,0 +1,144 @@
+"""Functions that the backward pass runs again, so that less is kept for it: T. Chen et al., "Training deep nets with
+sublinear memory cost", arXiv:1604.06174, section 4.
+
+``jax.checkpoint`` says the same, and on a GPU and a TPU its barriers keep the second run apart from the first. On CPU
+XLA drops them, merges the two and keeps everything. So the second run and its transpose stand in a branch of a
+condition, which XLA neither merges with what is outside nor begins before the cotangent has come. ResNet-50's step
+then takes 211 MiB of temp memory for 8 images of 224^2, and not 597; docs/models.md has more.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from functional_cnn.rule import is_autodiff
+
+Policy = Callable[..., Any]
+
+_convs = jax.checkpoint_policies.save_only_these_names(
+    "conv", "conv_transpose", "dense", "batch_norm_statistics"
+)
+
+
+def convs_saveable(primitive: Any, *avals: Any, **params: Any) -> bool:
+    """A policy for ``remat`` and ``jax.checkpoint``: the results of convolutions and dense layers are kept.
+
+    Normalisations and activations, which take few operations, are made again; the statistics of ``batch_norm`` are
+    kept as well. It is to our ops what ``jax.checkpoint_policies.dots_saveable`` is to matrix products.
+
+    Args:
+      primitive: what JAX asks about.
+      *avals: the types of its arguments: shapes and dtypes.
+      **params: its parameters, the name of a result among them.
+
+    Returns:
+      Whether its results are kept.
+
+    Example:
+      >>> import jax, functional_cnn as fcnn
+      >>> block = fcnn.remat(lambda kernel, x: fcnn.relu(fcnn.conv(x, kernel)), policy=fcnn.convs_saveable)
+
+    Reference: G. Pleiss et al., "Memory-efficient implementation of DenseNets", arXiv:1707.06990, section 3.
+    """
+    return _convs(primitive, *avals, **params)
+
+
+def remat(fun: Callable[..., Any], *, policy: Policy | None = None) -> Callable[..., Any]:
+    """Returns ``fun`` with a gradient that makes again what ``fun`` makes on its way, rather than keep it.
+
+    What ``jax.checkpoint`` does, on CPU too, where XLA merges that one's second run with the first unless it stands
+    in a scan. Wrap the blocks of a network one by one: only what comes into them is kept, and of one block at a
+    time all that it makes.
+
+    Args:
+      fun: ``fun(*args) -> out``, of trees of arrays.
+      policy: what is kept beside ``args``, as in ``jax.checkpoint``; None keeps nothing. The results of this
+        library's ops have the ops' names in ``jax.checkpoint_policies.save_only_these_names``, and the mean and
+        variance of ``batch_norm`` are "batch_norm_statistics". ``fcnn.convs_saveable`` keeps the results of
+        convolutions and dense layers.
+
+    Returns:
+      A function with ``fun``'s signature. Inside ``autodiff()`` it is ``jax.checkpoint``, which any mode of
+      differentiation can pass.
+
+    Raises:
+      TypeError: fun or policy is not callable.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, functional_cnn as fcnn
+      >>> def block(kernel, x):
+      ...     return fcnn.silu(fcnn.conv(x, kernel))
+      >>> def loss(kernel, x):
+      ...     return fcnn.remat(block, policy=fcnn.convs_saveable)(kernel, x).sum()
+      >>> print(jax.grad(loss)(jnp.zeros((1, 1, 1)), jnp.ones((2, 4, 1))).ravel())
+      [4.]
+
+    Reference: T. Chen et al., "Training deep nets with sublinear memory cost", arXiv:1604.06174, section 4.
+    """
+    for name, value in (("fun", fun), ("policy", policy)):
+        if not callable(value) and (name, value) != ("policy", None):
+            raise TypeError(f"remat: {name} must be callable, got {value!r}")
+    if is_autodiff():
+        return jax.checkpoint(fun, policy=policy)
+
+    def run(*args):
+        # Traced here, the function keeps the rules in force, which may be others where the backward pass is traced.
+        traced, closed_over = jax.closure_convert(fun, *args)
+        return _run_again(traced, policy)(*args, *closed_over)
+
+    return run
+
+
+def _run_again(fun: Callable[..., Any], policy: Policy | None) -> Callable[..., Any]:
+    # jax.vjp, so that the function's own rules run as the plain JAX of their fwd and bwd: a gradient can then be
+    # differentiated again in any mode, as without remat. What it returns holds what is kept, and what is to be
+    # run again as a program: on a GPU and a TPU, which have no condition (see _always), behind the barriers of
+    # jax.checkpoint.
+    def fwd(*args):
+        floats, others = _split(args)
+        out, pull = jax.vjp(
+            jax.checkpoint(lambda floats: fun(*_joined(floats, others)), policy=policy), floats
+        )
+        return out, (pull, floats)
+
+    def bwd(residuals, dout):
+        pull, floats = residuals
+
+        def again(pull, floats, dout):
+            return pull(dout)[0]
+
+        def never(pull, floats, dout):
+            return jax.tree.map(jnp.zeros_like, floats)
+
+        return lax.cond(_always(), again, never, pull, floats, dout)
+
+    op = jax.custom_vjp(fun)
+    op.defvjp(fwd, bwd)
+    return op
+
+
+def _split(args: tuple) -> tuple[tuple, tuple]:
+    """The floating arrays and the others, each with None in the places of the other."""
+    floating = jax.tree.map(lambda leaf: jnp.issubdtype(jnp.result_type(leaf), jnp.inexact), args)
+    floats = jax.tree.map(lambda leaf, keep: leaf if keep else None, args, floating)
+    others = jax.tree.map(lambda leaf, keep: None if keep else leaf, args, floating)
+    return floats, others
+
+
+def _joined(floats: tuple, others: tuple) -> tuple:
+    return jax.tree.map(
+        lambda floating, other: other if floating is None else floating,
+        floats,
+        others,
+        is_leaf=lambda node: node is None,
+    )
+
+
+def _always() -> jax.Array:
+    """True; on CPU in a way that XLA cannot see, as it would take a constant condition away."""
+    return lax.platform_dependent(
+        cpu=lambda: lax.rng_uniform(0.0, 1.0, ()) < 2, default=lambda: jnp.array(True)
+    )
