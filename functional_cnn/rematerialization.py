@@ -2,9 +2,8 @@
 sublinear memory cost", arXiv:1604.06174, section 4.
 
 ``jax.checkpoint`` says the same, and on a GPU and a TPU its barriers keep the second run apart from the first. On CPU
-XLA drops them, merges the two and keeps everything. So the second run and its transpose stand in a branch of a
-condition, which XLA neither merges with what is outside nor begins before the cotangent has come. ResNet-50's step
-then takes 211 MiB of temp memory for 8 images of 224^2, and not 597; docs/models.md has more.
+XLA drops them, merges the two and keeps everything; so the second run and its transpose are compiled apart. ResNet-50's
+step then takes 211 MiB of temp memory for 8 images of 224^2, and not 597; docs/models.md has more.
 """
 
 from collections.abc import Callable
@@ -12,8 +11,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
+from functional_cnn._apart import apart
 from functional_cnn.rule import is_autodiff
 
 Policy = Callable[..., Any]
@@ -95,8 +94,7 @@ def remat(fun: Callable[..., Any], *, policy: Policy | None = None) -> Callable[
 def _run_again(fun: Callable[..., Any], policy: Policy | None) -> Callable[..., Any]:
     # jax.vjp, so that the function's own rules run as the plain JAX of their fwd and bwd: a gradient can then be
     # differentiated again in any mode, as without remat. What it returns holds what is kept, and what is to be
-    # run again as a program: on a GPU and a TPU, which have no condition (see _always), behind the barriers of
-    # jax.checkpoint.
+    # run again as a program: on a GPU and a TPU, which have no condition, behind the barriers of jax.checkpoint.
     def fwd(*args):
         floats, others = _split(args)
         out, pull = jax.vjp(
@@ -106,14 +104,7 @@ def _run_again(fun: Callable[..., Any], policy: Policy | None) -> Callable[..., 
 
     def bwd(residuals, dout):
         pull, floats = residuals
-
-        def again(pull, floats, dout):
-            return pull(dout)[0]
-
-        def never(pull, floats, dout):
-            return jax.tree.map(jnp.zeros_like, floats)
-
-        return lax.cond(_always(), again, never, pull, floats, dout)
+        return apart(lambda pull, dout: pull(dout)[0], pull, dout, like=floats)
 
     op = jax.custom_vjp(fun)
     op.defvjp(fwd, bwd)
@@ -134,11 +125,4 @@ def _joined(floats: tuple, others: tuple) -> tuple:
         floats,
         others,
         is_leaf=lambda node: node is None,
-    )
-
-
-def _always() -> jax.Array:
-    """True; on CPU in a way that XLA cannot see, as it would take a constant condition away."""
-    return lax.platform_dependent(
-        cpu=lambda: lax.rng_uniform(0.0, 1.0, ()) < 2, default=lambda: jnp.array(True)
     )

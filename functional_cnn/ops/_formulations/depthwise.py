@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from functional_cnn import _window
+from functional_cnn._apart import apart
 from functional_cnn._numerics import sum_leading, widened
 from functional_cnn._window import Sizes, Window
 from functional_cnn.ops._formulations.plain import ConvSpec
@@ -22,9 +23,17 @@ def fits(spec: ConvSpec, kernel: jax.Array) -> bool:
     return few_taps and 1 < spec.groups == kernel.shape[-1] and kernel.shape[-2] == 1
 
 
+# Forward and dkernel are compiled apart. XLA would else compute the sum over taps anew in each loop that reads it, as
+# the normalisation behind it has three of, and what makes dy, that normalisation's gradient, in each sum of dkernel.
+# A step of ConvNeXt, with 49 taps, would take 2.3 times as long, EfficientNet's 1.3, MobileNetV2's 1.1.
+
+
 def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    x, kernel = widened(x, kernel)
-    views, taps = _window.tap_views(x, spec.window), _window.taps(spec.window)
+    return apart(functools.partial(_sum_over_taps, spec.window), *widened(x, kernel))
+
+
+def _sum_over_taps(window: Window, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    views, taps = _window.tap_views(x, window), _window.taps(window)
     return functools.reduce(
         operator.add, (view * kernel[tap][0] for view, tap in zip(views, taps, strict=True))
     )
@@ -39,9 +48,11 @@ def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Siz
 
 
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    x, dy = widened(x, dy)
-    sums = _sums_of_stretches(spec.window, dy, x)
-    return jnp.stack([sum_leading(part) for part in sums]).reshape(kernel.shape)
+    def sums(x, dy):
+        parts = _sums_of_stretches(spec.window, dy, x)
+        return jnp.stack([sum_leading(part) for part in parts]).reshape(kernel.shape)
+
+    return apart(sums, *widened(x, dy))
 
 
 # XLA vectorises a reduction along C only where the loop over what it sums is short enough to be unrolled. So rows

@@ -1,0 +1,32 @@
+"""A part of a program that XLA on CPU compiles by itself."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+def apart(fun: Callable[..., Any], *args: Any, like: Any = None) -> Any:
+    """fun(*args), which on CPU stands in a branch of a condition that XLA cannot see through.
+
+    So XLA makes the arguments before and the result as a whole. Outside a branch it may compute either anew in each
+    loop that reads it, begin before all arguments are there, or merge what is equal to something that was made
+    before; ``lax.optimization_barrier`` forbids that, but XLA:CPU takes barriers out before it fuses.
+
+    Args:
+      like: arrays of the result's types, where they are at hand; else fun is traced once more for them.
+    """
+
+    def never(*args):
+        return jax.tree.map(jnp.zeros_like, fun(*args) if like is None else like)
+
+    return lax.cond(_always(), fun, never, *args)
+
+
+def _always() -> jax.Array:
+    """True. On CPU by a draw that XLA does not know the range of; elsewhere, where barriers hold, it is a constant."""
+    return lax.platform_dependent(
+        cpu=lambda: lax.rng_uniform(0.0, 1.0, ()) < 2, default=lambda: jnp.array(True)
+    )
