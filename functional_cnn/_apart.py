@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 
-def apart(fun: Callable[..., Any], *args: Any, like: Any = None) -> Any:
+def apart(fun: Callable[..., Any], *args: Any, witness: jax.Array, like: Any = None) -> Any:
     """fun(*args), which on CPU stands in a branch of a condition that XLA cannot see through.
 
     So XLA makes the arguments before and the result as a whole. Outside a branch it may compute either anew in each
@@ -16,17 +16,21 @@ def apart(fun: Callable[..., Any], *args: Any, like: Any = None) -> Any:
     before; ``lax.optimization_barrier`` forbids that, but XLA:CPU takes barriers out before it fuses.
 
     Args:
+      witness: a small floating array, of which the condition is made: it holds whatever the values are, but not for
+        what XLA knows of them. Where it is the same on all devices, as parameters are, they need not agree on it.
       like: arrays of the result's types, where they are at hand; else fun is traced once more for them.
     """
 
     def never(*args):
         return jax.tree.map(jnp.zeros_like, fun(*args) if like is None else like)
 
-    return lax.cond(_always(), fun, never, *args)
-
-
-def _always() -> jax.Array:
-    """True. On CPU by a draw that XLA does not know the range of; elsewhere, where barriers hold, it is a constant."""
-    return lax.platform_dependent(
-        cpu=lambda: lax.rng_uniform(0.0, 1.0, ()) < 2, default=lambda: jnp.array(True)
+    # Elsewhere barriers hold, and a constant condition is none.
+    always = lax.platform_dependent(
+        witness, cpu=_holds, default=lambda witness: jnp.full_like(_holds(witness), True)
     )
+    return lax.cond(always, fun, never, *args)
+
+
+def _holds(witness: jax.Array) -> jax.Array:
+    """True: any number times zero is zero or NaN, and neither is above zero."""
+    return ~(jnp.sum(witness) * 0 > 0)

@@ -14,6 +14,19 @@ from functional_cnn import training
 
 pytestmark = pytest.mark.usefixtures("without_optimizations")
 
+
+def init_separable(key, *, dtype=jnp.float32):
+    shapes = {"depthwise": (3, 3, 1, 4), "pointwise": (1, 1, 4, 4)}
+    layer = {name: jax.random.normal(key, shape, dtype) for name, shape in shapes.items()}
+    return {f"layer{number}": layer for number in range(3)}, {}
+
+
+def apply_separable(params, state, images, *, train=False, key=None):
+    for layer in params.values():
+        images = fcnn.relu(fcnn.separable_conv(images, layer["depthwise"], layer["pointwise"]))
+    return fcnn.global_avg_pool(images), state
+
+
 MODELS = {
     "lenet": (fcnn.models.lenet(), (8, 28, 28, 1)),
     "resnet": (fcnn.models.resnet(depth=18, num_classes=10, width=4, stem="small"), (8, 16, 16, 3)),
@@ -21,6 +34,7 @@ MODELS = {
         fcnn.models.resnet(depth=18, num_classes=10, width=4, stem="small", remat=True),
         (8, 16, 16, 3),
     ),
+    "depthwise": (fcnn.models.Model(init_separable, apply_separable), (8, 8, 8, 4)),
 }
 
 

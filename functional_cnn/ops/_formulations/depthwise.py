@@ -29,7 +29,7 @@ def fits(spec: ConvSpec, kernel: jax.Array) -> bool:
 
 
 def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return apart(functools.partial(_sum_over_taps, spec.window), *widened(x, kernel))
+    return apart(functools.partial(_sum_over_taps, spec.window), *widened(x, kernel), witness=kernel)
 
 
 def _sum_over_taps(window: Window, x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -48,11 +48,9 @@ def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Siz
 
 
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    def sums(x, dy):
-        parts = _sums_of_stretches(spec.window, dy, x)
-        return jnp.stack([sum_leading(part) for part in parts]).reshape(kernel.shape)
-
-    return apart(sums, *widened(x, dy))
+    # Not the sums over examples, which may be those of several devices and are joined with other gradients' then.
+    parts = apart(functools.partial(_sums_of_stretches, spec.window), *widened(dy, x), witness=kernel)
+    return jnp.stack([sum_leading(part) for part in parts]).reshape(kernel.shape)
 
 
 # XLA vectorises a reduction along C only where the loop over what it sums is short enough to be unrolled. So rows
