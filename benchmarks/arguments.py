@@ -20,16 +20,20 @@ def make_parser(
     *,
     seconds: float,
     timed: str,
-    providers: Sequence[str] = PROVIDERS,
+    known: Sequence[str] = PROVIDERS,
+    providers: Sequence[str] | None = None,
 ) -> argparse.ArgumentParser:
-    """A parser of ``--providers``, ``--seconds`` and ``--output``; ``timed`` says whose seconds they are."""
+    """A parser of ``--providers``, all that are known unless told, ``--seconds`` and ``--output``.
+
+    ``timed`` says whose seconds they are.
+    """
     parser = make_plain_parser(module, description)
     parser.add_argument(
         "--providers",
         nargs="+",
         action=_OursAmongThem,
-        choices=PROVIDERS,
-        default=providers,
+        choices=known,
+        default=providers or known,
         help="ours among them",
     )
     parser.add_argument("--seconds", type=float, default=seconds, help=f"of {timed}")

@@ -28,6 +28,9 @@ class _Common:
     def channels(self, x):
         return x.shape[-1]
 
+    def block(self, network, *xs):
+        return network(self, *xs)
+
 
 class OurLayers(_Common):
     """``parameter`` and ``statistic`` find arrays; the moved running statistics gather in ``moved``."""
@@ -67,6 +70,20 @@ class OurLayers(_Common):
 
     def activation(self, name, x):
         return getattr(fcnn, name)(x)
+
+
+class OurRematLayers(OurLayers):
+    """Blocks whose normalisations and activations the backward pass makes again."""
+
+    def block(self, network, *xs):
+        def run(*xs):
+            layers = OurLayers(self.parameter, self.statistic)
+            y = network(layers, *xs)
+            return y, layers.moved
+
+        y, moved = fcnn.remat(run, policy=fcnn.convs_saveable)(*xs)
+        self.moved |= moved
+        return y
 
 
 class _FlaxLayers(_Common):

@@ -4,6 +4,7 @@ A network is a function of ``layers`` and images that returns logits. Paddings a
 sides, so that all libraries compute the same map. Dropout and stochastic depth are left out.
 """
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -34,6 +35,9 @@ class Layers(Protocol):
     def concatenate(self, xs) -> Any: ...  # along the channels
     def scale_channels(self, x, gate) -> Any: ...  # gate (N, C)
     def channels(self, x) -> int: ...
+    def block(
+        self, network, *xs
+    ) -> Any: ...  # network(layers, *xs), which a library may differentiate as one
 
 
 Network = Callable[[Layers, Any], Any]
@@ -81,7 +85,7 @@ def resnet(layers: Layers, x, *, depth: int, classes: int, small_stem: bool):
             stride = 2 if block == 0 and stage > 0 else 1
             name, width = f"stage{stage + 1}_block{block + 1}", 64 * 2**stage
             plan = _basic(width, stride) if depth < 50 else _bottleneck(width, stride)
-            x = _residual(layers, name, x, plan, stride)
+            x = layers.block(functools.partial(_residual, name=name, plan=plan, stride=stride), x)
     return layers.dense("head", layers.global_avg_pool(x), classes)
 
 
@@ -89,7 +93,8 @@ def plain_resnet(layers: Layers, x, *, channels: int, depth: int, classes: int):
     """``depth`` equal blocks of two 3x3 convolutions, so that cost grows with one number at a time."""
     x = _conv_norm(layers, "stem", x, channels, 3, "relu")
     for block in range(depth):
-        x = _residual(layers, f"block{block + 1}", x, _basic(channels, 1), 1)
+        network = functools.partial(_residual, name=f"block{block + 1}", plan=_basic(channels, 1), stride=1)
+        x = layers.block(network, x)
     return layers.dense("head", layers.global_avg_pool(x), classes)
 
 
@@ -104,7 +109,7 @@ def _bottleneck(width: int, stride: int):
     return (1, 1, width), (3, stride, width), (1, 1, 4 * width)
 
 
-def _residual(layers: Layers, name: str, x, plan, stride: int):
+def _residual(layers: Layers, x, *, name: str, plan, stride: int):
     features = plan[-1][-1]
     y = x
     for number, (window, step, width) in enumerate(plan, start=1):
@@ -143,15 +148,26 @@ def _inverted_residuals(layers: Layers, x, plan, activation: str, squeeze: bool,
         for block in range(count):
             stride = first_stride if block == 0 else 1
             name = f"block{next(numbers)}"
-            x = _inverted_residual(layers, name, x, expansion, features, stride, window, activation, squeeze)
+            network = functools.partial(
+                _inverted_residual,
+                name=name,
+                expansion=expansion,
+                features=features,
+                stride=stride,
+                window=window,
+                activation=activation,
+                squeeze=squeeze,
+            )
+            x = layers.block(network, x)
     x = _conv_norm(layers, "last", x, 1280, 1, activation)
     return layers.dense("head", layers.global_avg_pool(x), classes)
 
 
 def _inverted_residual(
     layers: Layers,
-    name: str,
     x,
+    *,
+    name: str,
     expansion: int,
     features: int,
     stride: int,
@@ -175,17 +191,22 @@ def unet(layers: Layers, x, *, classes: int, width: int = 64, levels: int = 4):
     """arXiv:1505.04597, figure 1, with padded convolutions and batch normalisation."""
     skips = []
     for level in range(levels):
-        x = _double_conv(layers, f"down{level}", x, width * 2**level)
+        x = layers.block(functools.partial(_double_conv, name=f"down{level}", features=width * 2**level), x)
         skips.append(x)
         x = layers.max_pool(x, 2, stride=2)
-    x = _double_conv(layers, "bottom", x, width * 2**levels)
+    x = layers.block(functools.partial(_double_conv, name="bottom", features=width * 2**levels), x)
     for level in reversed(range(levels)):
-        x = layers.conv_transpose(f"up{level}", x, width * 2**level, 2)
-        x = _double_conv(layers, f"merge{level}", layers.concatenate((skips[level], x)), width * 2**level)
+        merge = functools.partial(_merge, level=level, features=width * 2**level)
+        x = layers.block(merge, skips[level], x)
     return layers.conv("head", x, classes, 1, bias=True)
 
 
-def _double_conv(layers: Layers, name: str, x, features: int):
+def _merge(layers: Layers, skip, x, *, level: int, features: int):
+    x = layers.conv_transpose(f"up{level}", x, features, 2)
+    return _double_conv(layers, layers.concatenate((skip, x)), name=f"merge{level}", features=features)
+
+
+def _double_conv(layers: Layers, x, *, name: str, features: int):
     for number in (1, 2):
         x = _conv_norm(layers, f"{name}_{number}", x, features, 3, "relu")
     return x

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from benchmarks import measure, report
 from benchmarks.arguments import make_parser
+from benchmarks.measure import STEP_PROVIDERS
 from benchmarks.networks import Setting, plain_resnet
 from benchmarks.report import Panel
 from benchmarks.steps import make_equal_steps, make_problem
@@ -53,7 +54,12 @@ Rows = list[dict[str, Any]]
 def parse() -> argparse.Namespace:
     providers = ("ours", "flax", "torch")
     parser = make_parser(
-        "scaling", __doc__, seconds=4.0, timed="each provider's steps at each point", providers=providers
+        "scaling",
+        __doc__,
+        seconds=4.0,
+        timed="each provider's steps at each point",
+        known=STEP_PROVIDERS,
+        providers=providers,
     )
     parser.add_argument("--axes", nargs="+", choices=VALUES, default=list(VALUES))
     return parser.parse_args()

@@ -51,6 +51,9 @@ class _TorchLayers:
     def channels(self, x):
         return x.shape[1]
 
+    def block(self, network, *xs):
+        return network(self, *xs)
+
 
 def _tensor(leaf: str, array: np.ndarray) -> torch.Tensor:
     return torch_arrays.kernel(array) if leaf == "kernel" else torch.from_numpy(array.copy())

@@ -1,7 +1,8 @@
 """Times whole training steps against autodiff, Flax and PyTorch: ``python -m benchmarks.train``.
 
 A step is the mean cross-entropy, its gradient and SGD with momentum, in float32, with the batch's statistics in
-batch normalisation and neither dropout nor stochastic depth. All libraries start from the same parameters; their
+batch normalisation and neither dropout nor stochastic depth; ``remat`` is our step with blocks that keep the results
+of convolutions and make normalisations and activations again. All libraries start from the same parameters; their
 first losses must agree before anything is timed. Writes train.json, train.csv and train.png.
 """
 
@@ -20,7 +21,9 @@ measure.quiet_threads()  # before PyTorch is imported, which making its step doe
 
 
 def parse() -> argparse.Namespace:
-    parser = make_parser("train", __doc__, seconds=8.0, timed="each provider's steps")
+    parser = make_parser(
+        "train", __doc__, seconds=8.0, timed="each provider's steps", known=measure.STEP_PROVIDERS
+    )
     parser.add_argument("--networks", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--batch", type=int, help="another batch size")
     parser.add_argument("--size", type=int, help="another image size")
