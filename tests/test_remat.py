@@ -153,18 +153,20 @@ def test_what_is_not_callable(function):
         remat(arguments.pop("fun"), **arguments)
 
 
+@functools.cache
+def temp_memory(scan, remat):
+    model = fcnn.models.resnet(depth=34, width=8, num_classes=10, stem="small", scan=scan, remat=remat)
+    params, state = jax.eval_shape(model.init, jax.random.key(0))
+    images = jax.ShapeDtypeStruct((4, 64, 64, 3), jnp.float32)
+
+    def loss(params, state, images):
+        return model.apply(params, state, images, train=True)[0].sum()
+
+    compiled = jax.jit(jax.grad(loss)).lower(params, state, images).compile()
+    return compiled.memory_analysis().temp_size_in_bytes
+
+
 @pytest.mark.parametrize(("remat", "share"), [(True, 0.5), ("convs_saveable", 0.75)])
 @pytest.mark.parametrize("scan", [False, True], ids=["written out", "scanned"])
 def test_temp_memory_of_a_model(scan, remat, share):
-    def temp_memory(remat):
-        model = fcnn.models.resnet(depth=34, width=8, num_classes=10, stem="small", scan=scan, remat=remat)
-        params, state = jax.eval_shape(model.init, jax.random.key(0))
-        images = jax.ShapeDtypeStruct((4, 64, 64, 3), jnp.float32)
-
-        def loss(params, state, images):
-            return model.apply(params, state, images, train=True)[0].sum()
-
-        compiled = jax.jit(jax.grad(loss)).lower(params, state, images).compile()
-        return compiled.memory_analysis().temp_size_in_bytes
-
-    assert temp_memory(remat) <= share * temp_memory(False)
+    assert temp_memory(scan, remat) <= share * temp_memory(scan, False)

@@ -49,7 +49,7 @@ def run(module, output, *arguments):
 
 
 def test_depth_measures_every_set_of_options(tmp_path):
-    shown = run("benchmarks.depth", tmp_path, "--models", "mobilenet_v2", "--batch", "1", "--size", "32")
+    shown = run("benchmarks.depth", tmp_path, "--models", "resnet50", "--batch", "1", "--size", "32")
     assert "scan=True, remat=True" in shown
     rows = {row["options"]: row for row in json.loads((tmp_path / "depth.json").read_text())["rows"]}
     assert list(rows) == [
