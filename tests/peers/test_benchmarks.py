@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("flax", reason="the benchmarks compare with Flax")
 
-from benchmarks import scaling, steps
+from benchmarks import depth, scaling, steps
 from benchmarks.arguments import make_parser
 from benchmarks.measure import Program
 from benchmarks.networks import SETTINGS
@@ -48,18 +48,18 @@ def run(module, output, *arguments):
     return finished.stdout
 
 
-def test_depth_measures_every_set_of_options(tmp_path):
-    shown = run("benchmarks.depth", tmp_path, "--models", "resnet50", "--batch", "1", "--size", "32")
-    assert "scan=True, remat=True" in shown
-    rows = {row["options"]: row for row in json.loads((tmp_path / "depth.json").read_text())["rows"]}
-    assert list(rows) == [
-        "neither",
-        "remat=convs_saveable",
-        "remat=True",
-        "scan=True",
-        "scan=True, remat=True",
-    ]
-    assert rows["remat=True"]["temp_mb"] < rows["neither"]["temp_mb"]
+def test_depth_measures_every_set_of_options(monkeypatch, tmp_path, capsys):
+    narrow = {"width": 4, "stem": "small"}
+    monkeypatch.setattr(depth, "MODELS", {"resnet18": (narrow, narrow | {"remat": True})})
+    arguments = ["--batch", "4", "--size", "32", "--seconds", "0.01", "--output", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["depth", *arguments])
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+        depth.main()
+    assert "width=4, stem=small, remat=True" in capsys.readouterr().out
+    rows = json.loads((tmp_path / "depth.json").read_text())["rows"]
+    assert [row["options"] for row in rows] == ["width=4, stem=small", "width=4, stem=small, remat=True"]
+    assert rows[1]["temp_mb"] < rows[0]["temp_mb"]
+    assert depth.named({}) == "neither"
 
 
 def test_ops_measures_every_provider_in_every_mode(tmp_path):
