@@ -35,9 +35,7 @@ class Layers(Protocol):
     def concatenate(self, xs) -> Any: ...  # along the channels
     def scale_channels(self, x, gate) -> Any: ...  # gate (N, C)
     def channels(self, x) -> int: ...
-    def block(
-        self, network, *xs
-    ) -> Any: ...  # network(layers, *xs), which a library may differentiate as one
+    def block(self, network, *xs) -> Any: ...  # network(layers, *xs), perhaps rematerialised
 
 
 Network = Callable[[Layers, Any], Any]

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from functional_cnn import _checks
 from functional_cnn.rematerialization import convs_saveable
 
@@ -16,7 +18,7 @@ POLICIES = {True: None, "convs_saveable": convs_saveable}
 
 
 def _remat(function: str, name: str, value: Any) -> bool | str:
-    if not isinstance(value, bool | str):
+    if not isinstance(value, bool | np.bool_ | str):
         raise TypeError(f"{function}: {name} must be a bool or a policy's name, got {value!r}")
     if value is not False and value not in POLICIES:
         raise ValueError(f"{function}: {name} must be True, False or 'convs_saveable', got {value!r}")

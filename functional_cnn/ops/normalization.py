@@ -118,9 +118,8 @@ def _mean(spec, values):
 def _fwd(spec, x, scale, bias):
     wide, wide_scale, wide_bias = widened(x, scale, bias)
     centered, *statistics = centered_statistics(wide, functools.partial(_mean, spec))
-    mean, var = checkpoint_name(
-        statistics, "batch_norm_statistics"
-    )  # few numbers, but two sweeps to make again
+    # Few numbers, but two sweeps to make again.
+    mean, var = checkpoint_name(statistics, "batch_norm_statistics")
     y = affine(centered * lax.rsqrt(var + spec.eps), wide_scale, wide_bias)
     return (y.astype(x.dtype), mean, var), (x, scale, bias, mean, var)
 
