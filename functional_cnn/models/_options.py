@@ -22,7 +22,7 @@ def _remat(function: str, name: str, value: Any) -> bool | str:
         raise TypeError(f"{function}: {name} must be a bool or a policy's name, got {value!r}")
     if value is not False and value not in POLICIES:
         raise ValueError(f"{function}: {name} must be True, False or 'convs_saveable', got {value!r}")
-    return value
+    return value if isinstance(value, str) else bool(value)
 
 
 _CHECKS: dict[str, Callable[[str, str, Any], Any]] = {
