@@ -20,7 +20,7 @@ POLICIES = {True: None, "convs_saveable": convs_saveable}
 def _remat(function: str, name: str, value: Any) -> bool | str:
     if not isinstance(value, bool | np.bool_ | str):
         raise TypeError(f"{function}: {name} must be a bool or a policy's name, got {value!r}")
-    if value is not False and value not in POLICIES:
+    if value not in (False, *POLICIES):
         raise ValueError(f"{function}: {name} must be True, False or 'convs_saveable', got {value!r}")
     return value if isinstance(value, str) else bool(value)
 
