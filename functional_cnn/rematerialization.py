@@ -77,9 +77,10 @@ def remat(fun: Callable[..., Any], *, policy: Policy | None = None) -> Callable[
 
     Reference: T. Chen et al., "Training deep nets with sublinear memory cost", arXiv:1604.06174, section 4.
     """
-    for name, value in (("fun", fun), ("policy", policy)):
-        if not callable(value) and (name, value) != ("policy", None):
-            raise TypeError(f"remat: {name} must be callable, got {value!r}")
+    if not callable(fun):
+        raise TypeError(f"remat: fun must be callable, got {fun!r}")
+    if policy is not None and not callable(policy):
+        raise TypeError(f"remat: policy must be callable, got {policy!r}")
     if is_autodiff():
         return jax.checkpoint(fun, policy=policy)
 
