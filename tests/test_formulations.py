@@ -10,7 +10,7 @@ from jax import lax
 
 import functional_cnn as fcnn
 from functional_cnn._window import Window
-from functional_cnn.ops._formulations import canonical, native, plain
+from functional_cnn.ops._formulations import canonical, native, plain, strips
 from functional_cnn.ops._formulations.plain import ConvSpec
 
 GEOMETRIES = {
@@ -40,6 +40,19 @@ def test_other_words_for_the_same_convolution(convolve, window, groups):
 
     for found, expected in zip(maps(convolve), maps(lax.conv_general_dilated), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("images", [1, 3, 8])
+@pytest.mark.parametrize("window", GEOMETRIES.values(), ids=GEOMETRIES)
+def test_strips_of_images_make_the_same_sum(window, images):
+    spec, inputs = ConvSpec(window, 1, None), (18, 9)
+    x = jax.random.normal(jax.random.key(0), (images, *inputs, 4))
+    dy = jax.random.normal(jax.random.key(1), (images, *window.output_sizes(inputs), 6))
+    kernel = jnp.zeros((*window.size, 4, 6))
+    of_strips = strips.cut(spec, dy, x)
+    assert (of_strips[1].shape[0] > images) == (images < 8)
+    found = plain.kernel_gradient(*of_strips, kernel)
+    np.testing.assert_allclose(found, plain.kernel_gradient(spec, dy, x, kernel), rtol=1e-12, atol=1e-12)
 
 
 CONVOLUTIONS = {

@@ -180,11 +180,16 @@ def test_dense_with_a_kernel_split_over_its_outputs(devices):
         ((4, 6, 6, 64), (3, 3, 8, 64), {"groups": 8}),
         ((4, 6, 5, 4, 2), (3, 3, 3, 2, 3), {"stride": 2}),
         ((4, 4, 4, 4), (2, 2, 4, 4), {"stride": 2, "padding": "VALID"}),
+        ((4, 16, 16, 32), (3, 3, 32, 128), {}),
     ],
-    ids=["groups", "3D", "tiled"],
+    ids=["groups", "3D", "tiled", "strips"],
 )
 def test_convolution_gathers_no_image(devices, x, kernel, options, axis_type):
-    x, kernel = jax.random.normal(jax.random.key(0), x), jax.random.normal(jax.random.key(1), kernel)
+    # Small integers, whose sums are exact in float32, since strips serve that dtype alone.
+    x, kernel = (
+        jax.random.randint(jax.random.key(number), shape, -1, 2).astype(jnp.float32)
+        for number, shape in enumerate((x, kernel))
+    )
 
     def gradient(x, kernel):
         return jax.grad(lambda x, kernel: (fcnn.conv(x, kernel, **options) ** 2).sum(), (0, 1))(x, kernel)

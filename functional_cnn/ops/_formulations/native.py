@@ -18,7 +18,7 @@ from jax import lax
 
 from functional_cnn import _window
 from functional_cnn._window import Pads, Sizes
-from functional_cnn.ops._formulations import canonical, patches, plain
+from functional_cnn.ops._formulations import canonical, patches, plain, strips
 from functional_cnn.ops._formulations.plain import Convolve, ConvSpec
 
 _LARGE = 2**25  # multiply-adds
@@ -70,6 +70,8 @@ def _pays(channels: int, image_made: int) -> bool:
 
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
     chosen = _convolve_of(spec, True, dy.shape[0], dy.shape[1:-1], kernel)
+    if chosen is convolve:
+        spec, dy, x = strips.cut(spec, dy, x)
     return plain.kernel_gradient(spec, dy, x, kernel, chosen)
 
 
