@@ -73,7 +73,9 @@ class OurLayers(_Common):
 
 
 class OurRematLayers(OurLayers):
-    """Blocks whose normalisations and activations the backward pass makes again."""
+    """Blocks that the backward pass runs again; a policy says what it need not make."""
+
+    policy = None
 
     def block(self, network, *xs):
         def run(*xs):
@@ -81,9 +83,15 @@ class OurRematLayers(OurLayers):
             y = network(layers, *xs)
             return y, layers.moved
 
-        y, moved = fcnn.remat(run, policy=fcnn.convs_saveable)(*xs)
+        y, moved = fcnn.remat(run, policy=self.policy)(*xs)
         self.moved |= moved
         return y
+
+
+class OurConvsSaveableLayers(OurRematLayers):
+    """Blocks whose normalisations and activations the backward pass makes again."""
+
+    policy = staticmethod(fcnn.convs_saveable)
 
 
 class _FlaxLayers(_Common):

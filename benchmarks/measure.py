@@ -13,8 +13,9 @@ _MOST_CALLS = 30
 
 
 PROVIDERS = ("ours", "autodiff", "flax", "torch", "torch.compile")
-# Of whole steps; remat is ours with blocks that keep the results of convolutions and make the rest again.
-STEP_PROVIDERS = ("ours", "remat", *PROVIDERS[1:])
+# Of whole steps; remat and convs_saveable are ours with rematerialised blocks, of which the backward pass is left the
+# input alone or the results of convolutions too.
+STEP_PROVIDERS = ("ours", "remat", "convs_saveable", *PROVIDERS[1:])
 
 
 class Program(NamedTuple):

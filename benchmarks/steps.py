@@ -13,7 +13,14 @@ import numpy as np
 import optax
 
 import functional_cnn as fcnn
-from benchmarks.jax_layers import FlaxNetwork, Leaf, OurLayers, OurRematLayers, Tree
+from benchmarks.jax_layers import (
+    FlaxNetwork,
+    Leaf,
+    OurConvsSaveableLayers,
+    OurLayers,
+    OurRematLayers,
+    Tree,
+)
 from benchmarks.measure import Program, compiled
 from benchmarks.networks import Setting
 
@@ -126,7 +133,8 @@ def _jax_apply(setting: Setting, provider: str) -> tuple[Callable, Callable]:
         module = FlaxNetwork(lambda layers, images: apply_network(setting, layers, images))
         return module.apply_with_statistics, optax.softmax_cross_entropy_with_integer_labels
 
-    kind = OurRematLayers if provider == "remat" else OurLayers
+    kinds = {"remat": OurRematLayers, "convs_saveable": OurConvsSaveableLayers}
+    kind = kinds.get(provider, OurLayers)
 
     def apply(params, state, images):
         layers = kind(_looked_up(params), _looked_up(state))
