@@ -12,9 +12,13 @@ _ARRAY = re.compile(r"\b(?P<dtype>pred|[a-z]+\d+)\w*\[(?P<shape>[\d,]*)\]")
 
 
 class Collective(NamedTuple):
-    """One instruction that all devices take part in; bytes are those that one device then holds of its result."""
+    """One instruction that all devices take part in; bytes are those that one device then holds of its result.
+
+    XLA joins sums into one instruction, as many as 256; ``arrays`` counts them.
+    """
 
     name: str
+    arrays: int
     bytes: int
 
 
@@ -24,7 +28,8 @@ def collectives(text: str) -> Iterator[Collective]:
     One that is started and awaited apart is counted where it is awaited.
     """
     for found in _COLLECTIVE.finditer(text):
-        yield Collective(found["name"], sum(map(_bytes, _ARRAY.finditer(found["result"]))))
+        sizes = [_bytes(array) for array in _ARRAY.finditer(found["result"])]
+        yield Collective(found["name"], len(sizes), sum(sizes))
 
 
 def gathered_bytes(found: list[Collective]) -> int:

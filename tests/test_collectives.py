@@ -51,6 +51,10 @@ def compiled_step(model, images, axis_type):
     return compiled, sum(leaf.nbytes for leaf in jax.tree.leaves(state.params))
 
 
+def arrays(found):
+    return sum(collective.arrays for collective in found)
+
+
 @pytest.mark.parametrize("axis_type", [AxisType.Explicit, AxisType.Auto], ids=["explicit", "auto"])
 @pytest.mark.parametrize("name", MODELS)
 def test_step(devices, name, axis_type):
@@ -60,6 +64,7 @@ def test_step(devices, name, axis_type):
     found, expected = list(collectives(program.as_text())), list(collectives(derived.as_text()))
     assert expected
     assert len(found) <= 1.5 * len(expected)
+    assert arrays(found) <= 1.5 * arrays(expected)
     assert gathered_bytes(found) <= parameter_bytes
 
 
@@ -68,7 +73,7 @@ def test_a_gathered_image_is_found(devices):
     images = jax.device_put(np.ones((8, 4, 4, 3), np.float32), NamedSharding(mesh, P("data")))
     gather = jax.jit(lambda images: images + 1, out_shardings=NamedSharding(mesh, P()))
     found = list(collectives(gather.lower(images).compile().as_text()))
-    assert found == [Collective("all-gather", images.nbytes)]
+    assert found == [Collective("all-gather", 1, images.nbytes)]
 
 
 def test_collectives_are_read_from_a_program():
@@ -80,7 +85,7 @@ def test_collectives_are_read_from_a_program():
       %sum = f32[64]{0} add(%all-reduce.1, %f)
     """
     assert list(collectives(text)) == [
-        Collective("all-reduce", 64 * 4 + 6 * 2 + 4),
-        Collective("all-gather", 16),
-        Collective("collective-permute", 0),
+        Collective("all-reduce", 3, 64 * 4 + 6 * 2 + 4),
+        Collective("all-gather", 1, 16),
+        Collective("collective-permute", 1, 0),
     ]

@@ -10,7 +10,7 @@ from jax import lax
 
 from functional_cnn import _window
 from functional_cnn._apart import apart
-from functional_cnn._numerics import sum_leading, widened
+from functional_cnn._numerics import widened
 from functional_cnn._window import Sizes, Window
 from functional_cnn.ops._formulations.plain import ConvSpec
 
@@ -48,9 +48,16 @@ def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Siz
 
 
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    # Not the sums over examples, which may be those of several devices and are joined with other gradients' then.
-    parts = apart(functools.partial(_sums_of_stretches, spec.window), *widened(dy, x), witness=kernel)
-    return jnp.stack([sum_leading(part) for part in parts]).reshape(kernel.shape)
+    # Not the sums over examples, which may be those of several devices and are joined with other gradients' then;
+    # of all taps at once, as XLA joins 256 sums and no more.
+    sums = apart(functools.partial(_sums_of_examples, spec.window), *widened(dy, x), witness=kernel)
+    return jnp.sum(sums, axis=1).reshape(kernel.shape)
+
+
+def _sums_of_examples(window: Window, dy: jax.Array, x: jax.Array) -> jax.Array:
+    """For each tap the sums of x dy over an example's pixels, (taps, N, C)."""
+    parts = _sums_of_stretches(window, dy, x)
+    return jnp.stack([jnp.sum(part, axis=tuple(range(1, part.ndim - 1))) for part in parts])
 
 
 # XLA vectorises a reduction along C only where the loop over what it sums is short enough to be unrolled. So rows
