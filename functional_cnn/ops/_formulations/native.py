@@ -4,9 +4,9 @@ XLA of JAX 0.10 and later hands a 2D convolution in float32 or float64 to YNNPAC
 rows of the input, the taps and the steps of the window are all set twice as far apart: the window meets the same
 pixels, and XLA's own convolution runs. In float32, from some 30 million multiply-adds on, its own is faster: 1.1 to
 1.7 times forward and for dx, 1.2 to 4 times for dkernel. Forward and for dx YNNPACK stays where the image made is
-larger than a core's cache (XLA's own takes up to 1.25 times as long) and on fewer than 32 input channels, where the
-dilation slows the sums themselves; with a stride dx has a dilated input already, and in float64 XLA's own takes
-10 times as long.
+larger than a core's cache and its rows are shared out among threads (XLA's own takes up to 1.8 times as long), and on
+fewer than 32 input channels, where the dilation slows the sums themselves; with a stride dx has a dilated input
+already, and in float64 XLA's own takes 10 times as long.
 """
 
 import math
@@ -30,7 +30,7 @@ def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
     if patches.fits(spec, x.shape[1:-1]):
         return patches.forward(spec, x, kernel)
     outputs = spec.window.output_sizes(x.shape[1:-1])
-    pays = _pays(x.shape[-1], math.prod(outputs) * kernel.shape[-1])
+    pays = _pays(spec, x.shape[-1], (*outputs, kernel.shape[-1]))
     return plain.forward(spec, x, kernel, _convolve_of(spec, pays, x.shape[0], outputs, kernel))
 
 
@@ -39,10 +39,10 @@ def input_gradient(
 ) -> jax.Array:
     if patches.fits(spec, dy.shape[1:-1]):
         return patches.input_gradient(spec, dy, kernel, inputs)
-    image = math.prod(inputs) * kernel.shape[-2]
-    pays = max(spec.window.stride) == 1 and _pays(dy.shape[-1], image)
+    image = *inputs, kernel.shape[-2]
+    pays = max(spec.window.stride) == 1 and _pays(spec, dy.shape[-1], image)
     chosen = _convolve_of(spec, pays, dy.shape[0], dy.shape[1:-1], kernel)
-    if dy.size + dy.shape[0] * image < kernel.size:
+    if dy.size + dy.shape[0] * math.prod(image) < kernel.size:
         return _input_gradient_of_flipped_images(spec, dy, kernel, inputs, sharding, chosen)
     return plain.input_gradient(spec, dy, kernel, inputs, sharding, chosen)
 
@@ -64,8 +64,30 @@ def _input_gradient_of_flipped_images(
     return lax.rev(dx, axes)
 
 
-def _pays(channels: int, image_made: int) -> bool:
-    return channels >= _MANY_CHANNELS and image_made <= _IN_CACHE
+def _pays(spec: ConvSpec, channels: int, image: Sizes) -> bool:
+    """Whether XLA's own convolution of as many channels makes such an image faster than YNNPACK's."""
+    terms = channels * math.prod(spec.window.size)
+    in_turn = max(spec.window.stride) > 1 or _tasks_of_a_row(*image[-2:], terms) == 1
+    return channels >= _MANY_CHANNELS and (math.prod(image) <= _IN_CACHE or in_turn)
+
+
+def _tasks_of_a_row(pixels: int, channels: int, terms: int) -> int:
+    """Into how many tasks YNNPACK cuts a row of an image that is made, each number from ``terms`` products.
+
+    It makes one row after the other and lets threads work on the tasks of one, so a row that is a single task is
+    made by one thread. So choose_split_factors in its subgraph/dot.cc, and so it was seen at all sizes that were
+    measured: 24 to 256 pixels, 16 to 256 channels.
+    """
+    some_pixels, some_channels = min(pixels, 16), min(channels, 64)
+    least = min(pixels, 64) * some_channels
+    while some_pixels * some_channels < least or (some_pixels + some_channels) * min(terms, 1024) < 2**16:
+        if some_channels < channels and (some_pixels >= pixels or some_pixels >= 4 * some_channels):
+            some_channels *= 2
+        elif some_pixels < pixels:
+            some_pixels *= 2
+        else:
+            break
+    return -(-pixels // some_pixels) * -(-channels // some_channels)
 
 
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
