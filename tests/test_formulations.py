@@ -55,6 +55,21 @@ def test_strips_of_images_make_the_same_sum(window, images):
     np.testing.assert_allclose(found, plain.kernel_gradient(spec, dy, x, kernel), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("pixels", "channels", "terms", "shared"),
+    [
+        (128, 64, 9 * 64, True),
+        (28, 128, 9 * 128, True),
+        (56, 160, 9 * 64, True),
+        (56, 64, 9 * 256, False),
+        (112, 128, 9 * 16, False),
+        (28, 128, 9 * 64, False),
+    ],
+)
+def test_a_row_is_shared_where_two_threads_were_seen_to_work_on_it(pixels, channels, terms, shared):
+    assert (native._tasks_of_a_row(pixels, channels, terms) > 1) == shared
+
+
 CONVOLUTIONS = {
     "large": ((8, 16, 16, 64), (3, 3, 64, 64), {}),
     "small": ((2, 8, 8, 3), (3, 3, 3, 4), {}),
