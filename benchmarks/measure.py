@@ -13,8 +13,8 @@ _MOST_CALLS = 30
 
 
 PROVIDERS = ("ours", "autodiff", "flax", "torch", "torch.compile")
-# Of whole steps; remat and convs_saveable are ours with rematerialised blocks, of which the backward pass is left the
-# input alone or the results of convolutions too.
+# Of whole steps; remat and convs_saveable are ours with rematerialised blocks: remat keeps a block's input,
+# convs_saveable the results of its convolutions too.
 STEP_PROVIDERS = ("ours", "remat", "convs_saveable", *PROVIDERS[1:])
 
 

@@ -18,6 +18,7 @@ GEOMETRIES = {
     "stride, padding and dilation by axis": Window((3, 2), (2, 3), ((1, 2), (0, 3)), (2, 1)),
     "cropped": Window((2, 2), (1, 2), ((-1, 0), (0, -2)), (1, 1)),
     "stride larger than window": Window((2, 2), (5, 4), ((0, 0), (0, 0)), (1, 1)),
+    "padding larger than window": Window((2, 2), (1, 1), ((8, 5), (3, 0)), (1, 1)),
 }
 
 
@@ -53,6 +54,20 @@ def test_strips_of_images_make_the_same_sum(window, images):
     assert (of_strips[1].shape[0] > images) == (images < 8)
     found = plain.kernel_gradient(*of_strips, kernel)
     np.testing.assert_allclose(found, plain.kernel_gradient(spec, dy, x, kernel), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("rows", "dilation"), [(17, 1), (16, 12)], ids=["prime", "wide windows"])
+def test_rows_that_cannot_be_shared_out_are_not(rows, dilation):
+    spec = ConvSpec(Window((3, 3), (1, 1), ((dilation, dilation), (1, 1)), (dilation, 1)), 1, None)
+    x, dy = jnp.zeros((1, rows, 4, 2)), jnp.zeros((1, rows, 4, 3))
+    assert strips.cut(spec, dy, x)[1] is dy
+
+
+def test_a_large_convolution_of_few_images_is_cut_into_strips():
+    shapes = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((4, 16, 16, 32), (3, 3, 32, 128)))
+    gradient = jax.jit(jax.grad(lambda x, kernel: fcnn.conv(x, kernel).sum(), argnums=1))
+    program = gradient.lower(*shapes).as_text()
+    assert re.search(r"stablehlo.convolution\(.*\(tensor<32x6x16x16xf32>, tensor<4x16x16x128xf32>\)", program)
 
 
 @pytest.mark.parametrize(

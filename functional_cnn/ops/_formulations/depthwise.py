@@ -48,8 +48,8 @@ def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Siz
 
 
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    # Not the sums over examples, which may be those of several devices and are joined with other gradients' then;
-    # of all taps at once, as XLA joins 256 sums and no more.
+    # Sums over examples stay outside: they may be those of several devices, which XLA joins with other gradients',
+    # up to 256; so all taps are one array.
     sums = apart(functools.partial(_sums_of_examples, spec.window), *widened(dy, x), witness=kernel)
     return jnp.sum(sums, axis=1).reshape(kernel.shape)
 
