@@ -49,28 +49,22 @@ def quiet_threads() -> None:
     os.environ.setdefault("KMP_BLOCKTIME", "0")
 
 
-def interleaved(
-    programs: dict[str, Program], *, seconds: float, rest: float = 0.02, warm: bool = False
-) -> list[dict[str, Any]]:
+def interleaved(programs: dict[str, Program], *, seconds: float, rest: float = 0.02) -> list[dict[str, Any]]:
     """Calls the functions in turn, each until its calls have taken ``seconds``, three to thirty times.
 
     Each round starts with another function, so that none always follows the same one; ``rest`` seconds of
-    sleep before each call let the threads of the one before come to rest. ``warm`` makes an untimed call
-    after the rest: processors that have slept are slow for some milliseconds, which is a short program's whole
-    time and not part of a loop of it. A call ends when the JAX arrays that it returns are there. One call of
-    each comes before, untimed.
+    sleep let the threads of the one before come to rest. A timed call follows an untimed one of the same
+    function, as in a loop: after a sleep processors are slow for some milliseconds, and after another function
+    its memory must be found anew. A call ends when the JAX arrays that it returns are there.
 
     Returns the columns of a table's rows, one for each provider.
     """
-    for program in programs.values():
-        jax.block_until_ready(program.run())
     times: dict[str, list[float]] = {name: [] for name in programs}
     order = list(programs)
     while order:
         for name in order:
             time.sleep(rest)
-            if warm:
-                jax.block_until_ready(programs[name].run())
+            jax.block_until_ready(programs[name].run())
             start = time.perf_counter()
             jax.block_until_ready(programs[name].run())
             times[name].append(time.perf_counter() - start)

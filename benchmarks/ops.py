@@ -63,7 +63,7 @@ def measure_row(row: Row, providers: tuple[str, ...], seconds: float) -> list[di
     return [
         {"row": row.name, "family": row.family, "mode": mode} | columns
         for mode in MODES
-        for columns in measure.interleaved(programs[mode], seconds=seconds, warm=True)
+        for columns in measure.interleaved(programs[mode], seconds=seconds)
     ]
 
 

@@ -87,10 +87,7 @@ def measure_point(point: Point, options: argparse.Namespace) -> Rows:
     """One dict for each provider."""
     problem = make_problem(_setting(point))
     steps = make_equal_steps(str(point), problem, options.providers)
-    return [
-        point._asdict() | columns
-        for columns in measure.interleaved(steps, seconds=options.seconds, warm=True)
-    ]
+    return [point._asdict() | columns for columns in measure.interleaved(steps, seconds=options.seconds)]
 
 
 def _setting(point: Point) -> Setting:
