@@ -73,9 +73,11 @@ class OurLayers(_Common):
 
 
 class OurRematLayers(OurLayers):
-    """Blocks that the backward pass runs again; a policy says what it need not make."""
+    """Blocks that the backward pass runs again; a policy of ``fcnn.remat`` says what is kept for it."""
 
-    policy = None
+    def __init__(self, parameter: Leaf, statistic: Leaf, policy: Callable[..., bool] | None = None):
+        super().__init__(parameter, statistic)
+        self.policy = policy
 
     def block(self, network, *xs):
         def run(*xs):
@@ -86,12 +88,6 @@ class OurRematLayers(OurLayers):
         y, moved = fcnn.remat(run, policy=self.policy)(*xs)
         self.moved |= moved
         return y
-
-
-class OurConvsSaveableLayers(OurRematLayers):
-    """Blocks whose normalisations and activations the backward pass makes again."""
-
-    policy = staticmethod(fcnn.convs_saveable)
 
 
 class _FlaxLayers(_Common):

@@ -4,6 +4,7 @@ All start from the same parameters, so that their losses can be compared before 
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -13,14 +14,7 @@ import numpy as np
 import optax
 
 import functional_cnn as fcnn
-from benchmarks.jax_layers import (
-    FlaxNetwork,
-    Leaf,
-    OurConvsSaveableLayers,
-    OurLayers,
-    OurRematLayers,
-    Tree,
-)
+from benchmarks.jax_layers import FlaxNetwork, Leaf, OurLayers, OurRematLayers, Tree
 from benchmarks.measure import Program, compiled
 from benchmarks.networks import Setting
 
@@ -133,7 +127,10 @@ def _jax_apply(setting: Setting, provider: str) -> tuple[Callable, Callable]:
         module = FlaxNetwork(lambda layers, images: apply_network(setting, layers, images))
         return module.apply_with_statistics, optax.softmax_cross_entropy_with_integer_labels
 
-    kinds = {"remat": OurRematLayers, "convs_saveable": OurConvsSaveableLayers}
+    kinds = {
+        "remat": OurRematLayers,
+        "convs_saveable": functools.partial(OurRematLayers, policy=fcnn.convs_saveable),
+    }
     kind = kinds.get(provider, OurLayers)
 
     def apply(params, state, images):
