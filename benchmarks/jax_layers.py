@@ -6,6 +6,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 import functional_cnn as fcnn
 
@@ -30,6 +31,9 @@ class _Common:
 
     def block(self, network, *xs):
         return network(self, *xs)
+
+    def keep(self, x):
+        return x
 
 
 class OurLayers(_Common):
@@ -71,13 +75,15 @@ class OurLayers(_Common):
     def activation(self, name, x):
         return getattr(fcnn, name)(x)
 
+    def keep(self, x):
+        return checkpoint_name(x, "kept")
+
+
+_kept = jax.checkpoint_policies.save_only_these_names("kept", "batch_norm_statistics")
+
 
 class OurRematLayers(OurLayers):
-    """Blocks that the backward pass runs again; a policy of ``fcnn.remat`` says what is kept for it."""
-
-    def __init__(self, parameter: Leaf, statistic: Leaf, policy: Callable[..., bool] | None = None):
-        super().__init__(parameter, statistic)
-        self.policy = policy
+    """Blocks that the backward pass runs again, but for what is kept."""
 
     def block(self, network, *xs):
         def run(*xs):
@@ -85,7 +91,7 @@ class OurRematLayers(OurLayers):
             y = network(layers, *xs)
             return y, layers.moved
 
-        y, moved = fcnn.remat(run, policy=self.policy)(*xs)
+        y, moved = fcnn.remat(run, policy=_kept)(*xs)
         self.moved |= moved
         return y
 

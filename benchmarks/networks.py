@@ -35,7 +35,8 @@ class Layers(Protocol):
     def concatenate(self, xs) -> Any: ...  # along the channels
     def scale_channels(self, x, gate) -> Any: ...  # gate (N, C)
     def channels(self, x) -> int: ...
-    def block(self, network, *xs) -> Any: ...  # network(layers, *xs), perhaps rematerialised
+    def block(self, network, *xs) -> Any: ...  # network(layers, *xs), perhaps run again by the backward pass
+    def keep(self, x) -> Any: ...  # x, which such a block does not make again
 
 
 Network = Callable[[Layers, Any], Any]
@@ -52,6 +53,16 @@ def lenet(layers: Layers, x, *, classes: int):
     return layers.dense("head", x, classes)
 
 
+def _conv(layers: Layers, name: str, x, features: int, window: int, *, stride: int = 1, groups: int = 1):
+    pad = (window - 1) // 2
+    return layers.conv(f"{name}_conv", x, features, window, stride=stride, pad=pad, groups=groups)
+
+
+def _norm(layers: Layers, name: str, x, activation: str | None):
+    x = layers.batch_norm(f"{name}_norm", x)
+    return x if activation is None else layers.activation(activation, x)
+
+
 def _conv_norm(
     layers: Layers,
     name: str,
@@ -63,28 +74,38 @@ def _conv_norm(
     stride: int = 1,
     groups: int = 1,
 ):
-    x = layers.conv(f"{name}_conv", x, features, window, stride=stride, pad=(window - 1) // 2, groups=groups)
-    x = layers.batch_norm(f"{name}_norm", x)
-    return x if activation is None else layers.activation(activation, x)
+    x = layers.keep(_conv(layers, name, x, features, window, stride=stride, groups=groups))
+    return _norm(layers, name, x, activation)
 
 
 _RESNET_BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
 
 
 def resnet(layers: Layers, x, *, depth: int, classes: int, small_stem: bool):
-    """arXiv:1512.03385, table 1; a bottleneck's stride is that of its 3x3, as in PyTorch's model."""
-    if small_stem:
-        x = _conv_norm(layers, "stem", x, 64, 3, "relu")
-    else:
+    """arXiv:1512.03385, table 1; a bottleneck's stride is that of its 3x3, as in PyTorch's model.
+
+    A stage is one block to be run again, so that what it adds up within is not kept.
+    """
+    if not small_stem:
+        # In no block: to pool again takes longer than its memory is worth.
         x = _conv_norm(layers, "stem", x, 64, 7, "relu", stride=2)
         x = layers.max_pool(x, 3, stride=2, pad=1)
-    for stage, count in enumerate(_RESNET_BLOCKS[depth]):
-        for block in range(count):
-            stride = 2 if block == 0 and stage > 0 else 1
-            name, width = f"stage{stage + 1}_block{block + 1}", 64 * 2**stage
-            plan = _basic(width, stride) if depth < 50 else _bottleneck(width, stride)
-            x = layers.block(functools.partial(_residual, name=name, plan=plan, stride=stride), x)
+    for stage in (1, 2, 3, 4):
+        stem = small_stem and stage == 1
+        x = layers.block(functools.partial(_stage, depth=depth, stage=stage, stem=stem), x)
     return layers.dense("head", layers.global_avg_pool(x), classes)
+
+
+def _stage(layers: Layers, x, *, depth: int, stage: int, stem: bool):
+    """A stage of residual blocks, with the small stem before it if asked for."""
+    if stem:
+        x = _conv_norm(layers, "stem", x, 64, 3, "relu")
+    width = 64 * 2 ** (stage - 1)
+    for block in range(1, _RESNET_BLOCKS[depth][stage - 1] + 1):
+        stride = 2 if block == 1 and stage > 1 else 1
+        plan = _basic(width, stride) if depth < 50 else _bottleneck(width, stride)
+        x = _residual(layers, x, name=f"stage{stage}_block{block}", plan=plan, stride=stride)
+    return x
 
 
 def plain_resnet(layers: Layers, x, *, channels: int, depth: int, classes: int):
@@ -142,7 +163,7 @@ def efficientnet_b0(layers: Layers, x, *, classes: int):
 def _inverted_residuals(layers: Layers, x, plan, activation: str, squeeze: bool, classes: int):
     x = _conv_norm(layers, "stem", x, 32, 3, activation, stride=2)
     numbers = itertools.count(1)
-    for expansion, features, count, first_stride, window in plan:
+    for stage, (expansion, features, count, first_stride, window) in enumerate(plan):
         for block in range(count):
             stride = first_stride if block == 0 else 1
             name = f"block{next(numbers)}"
@@ -156,7 +177,8 @@ def _inverted_residuals(layers: Layers, x, plan, activation: str, squeeze: bool,
                 activation=activation,
                 squeeze=squeeze,
             )
-            x = layers.block(network, x)
+            # Later stages hold little, on small images, but a block that is run again takes as long to compile.
+            x = layers.block(network, x) if stage < 3 else network(layers, x)
     x = _conv_norm(layers, "last", x, 1280, 1, activation)
     return layers.dense("head", layers.global_avg_pool(x), classes)
 
@@ -186,28 +208,49 @@ def _inverted_residual(
 
 
 def unet(layers: Layers, x, *, classes: int, width: int = 64, levels: int = 4):
-    """arXiv:1505.04597, figure 1, with padded convolutions and batch normalisation."""
+    """arXiv:1505.04597, figure 1, with padded convolutions and batch normalisation.
+
+    A block to be run again goes from one convolution's result to the next one's, which are kept between blocks;
+    what it makes again is the normalisation and what else is before its convolution.
+    """
+    second = functools.partial(_second_conv, layers)
+    x = second("down0", _conv(layers, "down0_1", x, width, 3), width)
     skips = []
     for level in range(levels):
-        x = layers.block(functools.partial(_double_conv, name=f"down{level}", features=width * 2**level), x)
-        skips.append(x)
-        x = layers.max_pool(x, 2, stride=2)
-    x = layers.block(functools.partial(_double_conv, name="bottom", features=width * 2**levels), x)
+        features = width * 2 ** (level + 1)
+        skip, x = layers.block(functools.partial(_down, level=level, features=features), x)
+        skips.append(skip)
+        x = second(f"down{level + 1}", x, features)
+    below = f"down{levels}"
     for level in reversed(range(levels)):
-        merge = functools.partial(_merge, level=level, features=width * 2**level)
-        x = layers.block(merge, skips[level], x)
-    return layers.conv("head", x, classes, 1, bias=True)
+        features = width * 2**level
+        x = layers.block(functools.partial(_up, below=below, level=level, features=features), x, skips[level])
+        below = f"up{level}"
+        x = second(below, x, features)
+    return layers.block(functools.partial(_labels, below=below, classes=classes), x)
 
 
-def _merge(layers: Layers, skip, x, *, level: int, features: int):
+def _second_conv(layers: Layers, name: str, x, features: int):
+    def network(layers: Layers, x):
+        return _conv(layers, f"{name}_2", _norm(layers, f"{name}_1", x, "relu"), features, 3)
+
+    return layers.block(network, x)
+
+
+def _down(layers: Layers, x, *, level: int, features: int):
+    """The activations of a level, and the first convolution of the one below it."""
+    skip = _norm(layers, f"down{level}_2", x, "relu")
+    return skip, _conv(layers, f"down{level + 1}_1", layers.max_pool(skip, 2, stride=2), features, 3)
+
+
+def _up(layers: Layers, x, skip, *, below: str, level: int, features: int):
+    x = _norm(layers, f"{below}_2", x, "relu")
     x = layers.conv_transpose(f"up{level}", x, features, 2)
-    return _double_conv(layers, layers.concatenate((skip, x)), name=f"merge{level}", features=features)
+    return _conv(layers, f"up{level}_1", layers.concatenate((skip, x)), features, 3)
 
 
-def _double_conv(layers: Layers, x, *, name: str, features: int):
-    for number in (1, 2):
-        x = _conv_norm(layers, f"{name}_{number}", x, features, 3, "relu")
-    return x
+def _labels(layers: Layers, x, *, below: str, classes: int):
+    return layers.conv("head", _norm(layers, f"{below}_2", x, "relu"), classes, 1, bias=True)
 
 
 class Setting(NamedTuple):

@@ -15,8 +15,7 @@ _PACKAGES = ("functional_cnn", "jax", "jaxlib", "flax", "torch")
 _VARIABLES = ("XLA_FLAGS", "GLIBC_TUNABLES", "OMP_WAIT_POLICY")
 _COLOURS = {
     "ours": "#262626",
-    "remat": "#8C8C8C",
-    "convs_saveable": "#8172B3",
+    "everything_saveable": "#8172B3",
     "autodiff": "#4C72B0",
     "flax": "#55A868",
     "torch": "#DD8452",

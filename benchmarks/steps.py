@@ -4,7 +4,6 @@ All start from the same parameters, so that their losses can be compared before 
 """
 
 import contextlib
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -127,11 +126,7 @@ def _jax_apply(setting: Setting, provider: str) -> tuple[Callable, Callable]:
         module = FlaxNetwork(lambda layers, images: apply_network(setting, layers, images))
         return module.apply_with_statistics, optax.softmax_cross_entropy_with_integer_labels
 
-    kinds = {
-        "remat": OurRematLayers,
-        "convs_saveable": functools.partial(OurRematLayers, policy=fcnn.convs_saveable),
-    }
-    kind = kinds.get(provider, OurLayers)
+    kind = OurRematLayers if provider == "ours" else OurLayers
 
     def apply(params, state, images):
         layers = kind(_looked_up(params), _looked_up(state))

@@ -54,6 +54,9 @@ class _TorchLayers:
     def block(self, network, *xs):
         return network(self, *xs)
 
+    def keep(self, x):
+        return x
+
 
 def _tensor(leaf: str, array: np.ndarray) -> torch.Tensor:
     return torch_arrays.kernel(array) if leaf == "kernel" else torch.from_numpy(array.copy())

@@ -1,9 +1,10 @@
 """Times whole training steps against autodiff, Flax and PyTorch: ``python -m benchmarks.train``.
 
 A step is the mean cross-entropy, its gradient and SGD with momentum, in float32, with the batch's statistics in
-batch normalisation and neither dropout nor stochastic depth; ``remat`` is our step with blocks that the backward pass
-runs again, ``convs_saveable`` keeps the results of their convolutions. All libraries start from the same parameters;
-their first losses must agree before anything is timed. Writes train.json, train.csv and train.png.
+batch normalisation and neither dropout nor stochastic depth. Our backward pass makes normalisations and activations
+again, by ``fcnn.remat``, and keeps the results of convolutions; ``everything_saveable`` is our step that keeps all. All
+libraries start from the same parameters; their first losses must agree before anything is timed. Writes train.json,
+train.csv and train.png.
 """
 
 import argparse
