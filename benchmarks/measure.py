@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 import jax
 
-_FEWEST_CALLS = 3
-_MOST_CALLS = 30
+_FEWEST_CALLS, _CALLS = 3, 30
+# Calls are calm where their interquartile range is at most this part of their median, the threshold of
+# torch.utils.benchmark's adaptive_autorange; where they are not, up to this many times as many are made.
+_CALM, _PATIENCE = 0.1, 4
 
 
 PROVIDERS = ("ours", "autodiff", "flax", "torch", "torch.compile")
@@ -51,10 +53,11 @@ def quiet_threads() -> None:
 def interleaved(programs: dict[str, Program], *, seconds: float, rest: float = 0.02) -> list[dict[str, Any]]:
     """Calls the functions in turn, each until its calls have taken ``seconds``, three to thirty times.
 
-    Each round starts with another function, so that none always follows the same one; ``rest`` seconds of
-    sleep let the threads of the one before come to rest. A timed call follows an untimed one of the same
-    function, as in a loop: after a sleep processors are slow for some milliseconds, and after another function
-    its memory must be found anew. A call ends when the JAX arrays that it returns are there.
+    Where the machine does other work beside, calls differ, and more are made: four times as many at most. Each
+    round starts with another function, so that none always follows the same one; ``rest`` seconds of sleep let
+    the threads of the one before come to rest. A timed call follows an untimed one of the same function, as in a
+    loop: after a sleep processors are slow for some milliseconds, and after another function its memory must be
+    found anew. A call ends when the JAX arrays that it returns are there.
 
     Returns the columns of a table's rows, one for each provider.
     """
@@ -73,12 +76,26 @@ def interleaved(programs: dict[str, Program], *, seconds: float, rest: float = 0
 
 
 def _enough(taken: list[float], seconds: float) -> bool:
-    return len(taken) == _MOST_CALLS or (len(taken) >= _FEWEST_CALLS and sum(taken) >= seconds)
+    calls, total = len(taken), sum(taken)
+    if calls < _FEWEST_CALLS:
+        return False
+    if calls >= _PATIENCE * _CALLS or total >= _PATIENCE * seconds:
+        return True
+    return (calls >= _CALLS or total >= seconds) and _calm(taken)
+
+
+def _calm(taken: list[float]) -> bool:
+    low, median, high = _quartiles(taken)
+    return high - low <= _CALM * median
+
+
+def _quartiles(taken: list[float]) -> list[float]:
+    return statistics.quantiles(taken, n=4, method="inclusive")
 
 
 def _columns(provider: str, program: Program, taken: list[float]) -> dict[str, Any]:
     """The median and the quartiles in milliseconds, and what compiling took."""
-    low, median, high = (1e3 * quartile for quartile in statistics.quantiles(taken, n=4, method="inclusive"))
+    low, median, high = (1e3 * quartile for quartile in _quartiles(taken))
     return {
         "provider": provider,
         "median_ms": median,
