@@ -79,7 +79,7 @@ def test_ops_measures_every_provider_in_every_mode(tmp_path):
 
 def test_train_compares_the_losses_of_all_libraries(tmp_path):
     pytest.importorskip("torch")
-    providers = ("ours", "remat", "autodiff", "flax", "torch")
+    providers = ("ours", "everything_saveable", "autodiff", "flax", "torch")
     small = ("--networks", "lenet", "--batch", "8", "--providers", *providers)
     assert "lenet" in run("benchmarks.train", tmp_path, *small)
     rows = json.loads((tmp_path / "train.json").read_text())["rows"]
