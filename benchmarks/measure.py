@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-_FEWEST_CALLS, _CALLS = 3, 30
+_FEWEST_CALLS, _CALLS = 7, 30
 # Calls are calm where their interquartile range is at most this part of their median, the threshold of
 # torch.utils.benchmark's adaptive_autorange; where they are not, up to this many times as many are made.
 _CALM, _PATIENCE = 0.1, 4
@@ -51,7 +51,7 @@ def quiet_threads() -> None:
 
 
 def interleaved(programs: dict[str, Program], *, seconds: float, rest: float = 0.02) -> list[dict[str, Any]]:
-    """Calls the functions in turn, each until its calls have taken ``seconds``, three to thirty times.
+    """Calls the functions in turn, each until its calls have taken ``seconds``, seven to thirty times.
 
     Where the machine does other work beside, calls differ, and more are made: four times as many at most. Each
     round starts with another function, so that none always follows the same one; ``rest`` seconds of sleep let
