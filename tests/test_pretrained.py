@@ -1,5 +1,7 @@
 """Weights in files and in PyTorch's layouts, without PyTorch; tests/peers compares with the libraries themselves."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -27,9 +29,9 @@ LIBRARIES = {
 }
 
 
-def random_trees(model):
+def random_trees(model, dtype=jnp.float32):
     """All leaves different, which start as constants where they are scales."""
-    trees = jax.eval_shape(model.init, jax.random.key(0))
+    trees = jax.eval_shape(functools.partial(model.init, dtype=dtype), jax.random.key(0))
     rng = np.random.default_rng(0)
     return jax.tree.map(lambda leaf: jnp.asarray(rng.random(leaf.shape), leaf.dtype), trees)
 
@@ -84,7 +86,7 @@ def test_models_that_no_library_has():
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 def test_files(tmp_path, dtype):
     model = MODELS["resnet50, scanned"]
-    params, state = model.init(jax.random.key(0), dtype=dtype)
+    params, state = random_trees(model, dtype)
     path = tmp_path / "weights.safetensors"
     pretrained.save(path, params, state, metadata={"epoch": "3"})
     found = pretrained.load(path, model)
