@@ -29,6 +29,11 @@ class Window(NamedTuple):
     padding: Pads
     dilation: Sizes
 
+    def of_axes(self, start: int, stop: int) -> "Window":
+        """The window along the axes from ``start`` to ``stop`` alone."""
+        axes, (size, stride, padding, dilation) = slice(start, stop), self
+        return Window(size[axes], stride[axes], padding[axes], dilation[axes])
+
     def extent(self) -> Sizes:
         """The positions from a window's first tap to its last: d (k - 1) + 1."""
         return tuple(d * (k - 1) + 1 for k, d in zip(self.size, self.dilation, strict=True))

@@ -10,7 +10,7 @@ from jax import lax
 
 import functional_cnn as fcnn
 from functional_cnn._window import Window
-from functional_cnn.ops._formulations import canonical, native, plain, strips
+from functional_cnn.ops._formulations import banded, canonical, native, plain, strips
 from functional_cnn.ops._formulations.plain import ConvSpec
 
 GEOMETRIES = {
@@ -41,6 +41,46 @@ def test_other_words_for_the_same_convolution(convolve, window, groups):
 
     for found, expected in zip(maps(convolve), maps(lax.conv_general_dilated), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+BANDS = {name: window for name, window in GEOMETRIES.items() if max(window.stride) == 1} | {
+    "dilation by axis": Window((2, 3), (1, 1), ((2, 0), (4, 1)), (3, 2)),
+    "cropped by axis": Window((3, 2), (1, 1), ((1, -1), (-2, 0)), (1, 2)),
+}
+
+
+@pytest.mark.parametrize("window", BANDS.values(), ids=BANDS)
+def test_bands_are_the_same_convolution(window):
+    spec, inputs = ConvSpec(window, 1, None), (11, 9)
+    x = jax.random.normal(jax.random.key(0), (2, *inputs, 4))
+    kernel = jax.random.normal(jax.random.key(1), (*window.size, 4, 6))
+    dy = jax.random.normal(jax.random.key(2), (2, *window.output_sizes(inputs), 6))
+    for found, expected in (
+        (banded.forward(spec, x, kernel), plain.forward(spec, x, kernel)),
+        (
+            banded.input_gradient(spec, dy, kernel, inputs),
+            plain.input_gradient(spec, dy, kernel, inputs),
+        ),
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("images", "kernel", "options", "bands"),
+    [
+        ((128, 28, 28, 1), (5, 5, 1, 6), {}, True),
+        ((4, 28, 28, 1), (5, 5, 1, 6), {}, False),
+        ((128, 28, 28, 1), (5, 5, 1, 16), {}, False),
+        ((128, 28, 28, 1), (5, 5, 1, 6), {"stride": 2}, False),
+        ((128, 28, 28, 2), (5, 5, 1, 6), {"groups": 2}, True),
+        ((16, 96, 96, 3), (3, 3, 3, 3), {}, False),
+    ],
+    ids=["LeNet", "few images", "many channels made", "stride", "groups", "long rows"],
+)
+def test_narrow_convolutions_of_small_images_are_banded(images, kernel, options, bands):
+    shapes = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (images, kernel))
+    program = jax.jit(lambda x, kernel: fcnn.conv(x, kernel, **options)).lower(*shapes).as_text()
+    assert ("[b, 0, f]x[0, i, o]->[b, 0, f]" in program) == bands
 
 
 @pytest.mark.parametrize("images", [1, 3, 8])

@@ -181,8 +181,9 @@ def test_dense_with_a_kernel_split_over_its_outputs(devices):
         ((4, 6, 5, 4, 2), (3, 3, 3, 2, 3), {"stride": 2}),
         ((4, 4, 4, 4), (2, 2, 4, 4), {"stride": 2, "padding": "VALID"}),
         ((4, 16, 16, 32), (3, 3, 32, 128), {}),
+        ((8, 28, 28, 1), (5, 5, 1, 7), {}),
     ],
-    ids=["groups", "3D", "tiled", "strips"],
+    ids=["groups", "3D", "tiled", "strips", "banded"],
 )
 def test_convolution_gathers_no_image(devices, x, kernel, options, axis_type):
     # Small integers, whose sums are exact in float32, the only dtype that is cut into strips.

@@ -19,7 +19,7 @@ from jax import lax
 
 from functional_cnn import _window
 from functional_cnn._window import Pads, Sizes
-from functional_cnn.ops._formulations import canonical, patches, plain, strips
+from functional_cnn.ops._formulations import banded, canonical, patches, plain, strips
 from functional_cnn.ops._formulations.plain import Convolve, ConvSpec
 
 _LARGE = 2**25  # multiply-adds
@@ -31,6 +31,8 @@ _CHANNELS_AT_ONCE = 64  # of YNNPACK's matrix product with AVX-512
 def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
     if patches.fits(spec, x.shape[1:-1]):
         return patches.forward(spec, x, kernel)
+    if banded.fits(spec, x, kernel, x.shape[-2]):
+        return banded.forward(spec, x, kernel)
     outputs = spec.window.output_sizes(x.shape[1:-1])
     pays = _pays(spec, x.shape[-1], outputs, kernel.shape[-1])
     return plain.forward(spec, x, kernel, _convolve_of(spec, pays, x.shape[0], outputs, kernel))
@@ -41,6 +43,8 @@ def input_gradient(
 ) -> jax.Array:
     if patches.fits(spec, dy.shape[1:-1]):
         return patches.input_gradient(spec, dy, kernel, inputs)
+    if banded.fits(spec, dy, kernel, inputs[-1]):
+        return banded.input_gradient(spec, dy, kernel, inputs)
     pays = max(spec.window.stride) == 1 and _pays(spec, dy.shape[-1], inputs, kernel.shape[-2])
     chosen = _convolve_of(spec, pays, dy.shape[0], dy.shape[1:-1], kernel)
     if dy.size + dy.shape[0] * math.prod(inputs) * kernel.shape[-2] < kernel.size:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from functional_cnn import _window
-from functional_cnn._window import Sizes, Window
+from functional_cnn._window import Sizes
 from functional_cnn.ops._formulations import native
 from functional_cnn.ops._formulations.plain import ConvSpec
 
@@ -39,8 +39,7 @@ def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Arr
 
 
 def _flat(spec: ConvSpec) -> ConvSpec:
-    size, stride, padding, dilation = spec.window
-    return spec._replace(window=Window(size[1:], stride[1:], padding[1:], dilation[1:]))
+    return spec._replace(window=spec.window.of_axes(1, 3))
 
 
 def _flat_kernel(kernel: jax.Array) -> jax.Array:
