@@ -13,7 +13,6 @@ _FEWEST_CALLS, _CALLS = 7, 30
 # torch.utils.benchmark's adaptive_autorange; where they are not, up to this many times as many are made.
 _CALM, _PATIENCE = 0.1, 4
 
-
 PROVIDERS = ("ours", "autodiff", "flax", "torch", "torch.compile")
 # Of whole steps; everything_saveable is ours with nothing made again in the backward pass.
 STEP_PROVIDERS = ("ours", "everything_saveable", *PROVIDERS[1:])

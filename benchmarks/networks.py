@@ -177,7 +177,7 @@ def _inverted_residuals(layers: Layers, x, plan, activation: str, squeeze: bool,
                 activation=activation,
                 squeeze=squeeze,
             )
-            # Later stages hold little, on small images, but a block that is run again takes as long to compile.
+            # Later stages hold little, on small images, and a block that is run again costs as much compile time there.
             x = layers.block(network, x) if stage < 3 else network(layers, x)
     x = _conv_norm(layers, "last", x, 1280, 1, activation)
     return layers.dense("head", layers.global_avg_pool(x), classes)

@@ -1,15 +1,18 @@
-"""Narrow convolution of small images: pixels of a row, with their channels, are the channels of one along the columns.
+"""Narrow 2D convolution of small images, as one along the height whose channels are a row's pixels with theirs.
 
     y[n, i, (j, o)] = sum_{u, (w, c)} x[n, i + d u - lo, (w, c)] band[u, (w, c), (j, o)]
     band[u, (w, c), (j, o)] = k[u, v, c, o] where a tap v has w = j + d v - lo, else 0
 
-The band is W / k times as much work, most of it with zeros, but matrix products do it at the processor's full speed.
-A convolution that makes fewer channels than a vector has numbers, 16 with AVX-512, leaves the rest of it idle, and
-sums over a few channels at a time are short: 5x5, 1 to 6 channels on 128 images of 28^2 pixels take 7.2 ms, and 1.5 by
-this; dx of 6 to 16 channels on 14^2 4.0, and 2.9. Of 200 random shapes within the bounds below, forward and dx, this
-is faster in 198, 3.5 times in the middle and 0.8 at worst. It is not with a stride, which leaves few pixels to make,
-on few images, for which the band is dear to make, and for dkernel.
-The zeros are multiplied: a value that is not finite reaches all pixels made of its row, as nan.
+with d and lo of the height in the first line, of the width in the second; dx is that of the convolution along the
+height, with the same band. For each row u of the window the band is a Toeplitz matrix of width W by J, mostly zeros,
+so that there is W / k times as much to multiply, J / k times for dx; but matrix products do it at the processor's full
+speed. A 2D convolution that makes fewer channels than a vector has numbers, 16 of float32 with AVX-512, leaves the
+rest of it idle, and its sums over a few channels are short. 5x5, 1 to 6 channels on 128 images of 28^2 pixels takes
+5.3 ms, and 1.0 by this; dx of 6 to 16 channels on 14^2 pixels 3.9, and 1.6. Of 200 random shapes within
+the bounds below, forward and dx, this is faster at 197, 3.4 times in the middle and 0.75 at worst, and so in bfloat16.
+Strides leave too few pixels to make, few images do not pay for making the band, dkernel is slower by it, and in float64
+XLA's 1D convolution is a plain loop.
+The zeros are multiplied: a value that is not finite makes all pixels nan that are made of its row.
 """
 
 import math
@@ -24,20 +27,22 @@ from functional_cnn.ops._formulations.plain import ConvSpec
 
 _MOST_MADE, _MOST_CHANNELS, _MOST_IN_A_ROW = 8, 16, 448
 _FEWEST_IMAGES, _LEAST_WORK = 8, 2**20  # multiply-adds without the zeros
-# W / k, the work, in proportion to the speed that it makes up for: of a convolution that makes one channel of one.
-_MOST_WORK, _SATURATED = 150, 8
+# The band may be larger than the window by this factor where one channel is made of one. 2D convolutions are as much
+# faster as they make more channels, and as they have more to sum up, up to 8.
+_LARGEST_BAND, _ENOUGH_CHANNELS = 150, 8
 
 
-def fits(spec: ConvSpec, images: jax.Array, kernel: jax.Array, width: int) -> bool:
-    """Whether it pays for ``images``, which are x or dy, where x's rows have ``width`` pixels."""
-    batch, *pixels, channels = images.shape
-    if spec.groups > 1 or len(pixels) != 2 or max(spec.window.stride) > 1:
+def fits(spec: ConvSpec, images: jax.Array, kernel: jax.Array, outputs: Sizes) -> bool:
+    """Whether it pays for ``images``, x or dy, where y's pixels are ``outputs``."""
+    plane = spec.groups == 1 and len(outputs) == 2 and max(spec.window.stride) == 1
+    if not plane or kernel.dtype == jnp.float64 or 0 in images.shape or 0 in kernel.shape:
         return False
+    batch, _, width, channels = images.shape
     made = math.prod(kernel.shape[-2:]) // channels
     narrow = made <= _MOST_MADE and channels <= _MOST_CHANNELS and width * channels <= _MOST_IN_A_ROW
-    many = batch >= _FEWEST_IMAGES and batch * math.prod(pixels) * kernel.size >= _LEAST_WORK
-    work = width / kernel.shape[1] * made * min(channels, _SATURATED)
-    return narrow and many and work <= _MOST_WORK
+    many = batch >= _FEWEST_IMAGES and batch * math.prod(outputs) * kernel.size >= _LEAST_WORK
+    band = width / kernel.shape[1]
+    return narrow and many and band * made * min(channels, _ENOUGH_CHANNELS) <= _LARGEST_BAND
 
 
 def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:

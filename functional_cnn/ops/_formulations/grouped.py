@@ -49,7 +49,7 @@ def _merged(spec: ConvSpec, kernel: jax.Array, width: int) -> tuple[ConvSpec, ja
     """The same convolution in fewer groups: the kernels of some stand on the diagonal of one."""
     *window, inputs, channels = kernel.shape
     outputs = channels // spec.groups
-    fitting = max(width // max(inputs, outputs), 1)
+    fitting = max(width // max(inputs, outputs, 1), 1)
     some = max(count for count in range(1, fitting + 1) if spec.groups % count == 0)
     groups = spec.groups // some
     kernels = kernel.reshape(*window, 1, inputs, groups, some, outputs)

@@ -1,4 +1,4 @@
-"""On CPU, XLA's own 2D convolution in place of YNNPACK's, and matrix products on images smaller than the window.
+"""On CPU, XLA's own 2D convolution in place of YNNPACK's, but for narrow and for very small images.
 
 XLA of JAX 0.10 and later hands a 2D convolution in float32 or float64 to YNNPACK unless its input is dilated. So the
 rows of the input, the taps and the steps of the window are all set twice as far apart: the window meets the same
@@ -31,9 +31,9 @@ _CHANNELS_AT_ONCE = 64  # of YNNPACK's matrix product with AVX-512
 def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
     if patches.fits(spec, x.shape[1:-1]):
         return patches.forward(spec, x, kernel)
-    if banded.fits(spec, x, kernel, x.shape[-2]):
-        return banded.forward(spec, x, kernel)
     outputs = spec.window.output_sizes(x.shape[1:-1])
+    if banded.fits(spec, x, kernel, outputs):
+        return banded.forward(spec, x, kernel)
     pays = _pays(spec, x.shape[-1], outputs, kernel.shape[-1])
     return plain.forward(spec, x, kernel, _convolve_of(spec, pays, x.shape[0], outputs, kernel))
 
@@ -43,7 +43,7 @@ def input_gradient(
 ) -> jax.Array:
     if patches.fits(spec, dy.shape[1:-1]):
         return patches.input_gradient(spec, dy, kernel, inputs)
-    if banded.fits(spec, dy, kernel, inputs[-1]):
+    if banded.fits(spec, dy, kernel, dy.shape[1:-1]):
         return banded.input_gradient(spec, dy, kernel, inputs)
     pays = max(spec.window.stride) == 1 and _pays(spec, dy.shape[-1], inputs, kernel.shape[-2])
     chosen = _convolve_of(spec, pays, dy.shape[0], dy.shape[1:-1], kernel)

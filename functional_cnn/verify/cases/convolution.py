@@ -67,7 +67,7 @@ def conv(add: Add) -> None:
     )
     conv("the same, 1D, stride and dilation", (2, 4, 3), (5, 3, 2), stride=2, padding=((4, 3),), dilation=2)
     conv(
-        "narrow, of 2^20 multiply-adds",
+        "narrow, more than 8192 elements and 2^20 multiply-adds",
         (16, 18, 16, 3),
         (5, 4, 3, 8),
         bias=True,
@@ -75,6 +75,8 @@ def conv(add: Add) -> None:
         dilation=(2, 3),
     )
     conv("empty batch", (0, 5, 5, 2), (3, 3, 2, 3), bias=True)
+    conv("no channels", (2, 4, 5, 0), (3, 3, 0, 2), bias=True)
+    conv("no channels made", (2, 4, 5, 2), (3, 3, 2, 0))
     conv("more than 8192 elements and 2^25 multiply-adds", (4, 16, 16, 32), (3, 3, 32, 128))
     conv("more than 8192 elements", (2, 24, 24, 8), (3, 3, 8, 2), padding="VALID", precision="highest")
 
