@@ -188,7 +188,7 @@ def test_dense_with_a_kernel_split_over_its_outputs(devices):
     ids=["groups", "3D", "tiled", "strips", "banded"],
 )
 def test_convolution_gathers_no_image(devices, x, kernel, options, axis_type):
-    # Small integers, whose sums are exact in float32, the only dtype that is cut into strips.
+    # Small integers, whose sums are exact in float32, since strips and bands are not for float64.
     x, kernel = (
         jax.random.randint(jax.random.key(number), shape, -1, 2).astype(jnp.float32)
         for number, shape in enumerate((x, kernel))

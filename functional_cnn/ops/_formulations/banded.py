@@ -8,9 +8,9 @@ height, with the same band. For each row u of the window the band is a Toeplitz 
 so that there is W / k times as much to multiply, J / k times for dx; but matrix products do it at the processor's full
 speed. A 2D convolution that makes fewer channels than a vector has numbers, 16 of float32 with AVX-512, leaves the
 rest of it idle, and its sums over a few channels are short. 5x5, 1 to 6 channels on 128 images of 28^2 pixels takes
-5.3 ms, and 1.0 by this; dx of 6 to 16 channels on 14^2 pixels 3.9, and 1.6. Of 200 random shapes within
-the bounds below, forward and dx, this is faster at 197, 3.4 times in the middle and 0.75 at worst, and so in bfloat16.
-Strides leave too few pixels to make, few images do not pay for making the band, dkernel is slower by it, and in float64
+5.3 ms, and 1.0 by this; dx of 6 to 16 channels on 14^2 pixels 3.9, and 1.6. Of 200 random shapes within the bounds
+below, forward and dx, this is faster at 197, 3.4 times in the middle and 0.75 at worst, and so in bfloat16. Strides
+leave too few pixels to make, few images do not pay for making the band, dkernel is slower by it, and in float64
 XLA's 1D convolution is a plain loop.
 The zeros are multiplied: a value that is not finite makes all pixels nan that are made of its row.
 """
@@ -70,16 +70,16 @@ def _pixels(rows: jax.Array, channels: int) -> jax.Array:
 
 
 def _band(window: Window, kernel: jax.Array, width: int) -> jax.Array:
-    taps, channels, made = kernel.shape[1:]
-    with_zeros = jnp.pad(kernel, ((0, 0), (0, 1), (0, 0), (0, 0)))
-    met = _taps_between(window.of_axes(1, 2), width)
-    band = with_zeros[:, np.where(met < 0, taps, met)]  # (k, W, J, C, O)
-    return band.swapaxes(2, 3).reshape(len(kernel), width * channels, met.shape[1] * made)
+    taps = _taps_between(window.of_axes(1, 2), width)
+    with_none = jnp.pad(kernel, ((0, 0), (0, 1), (0, 0), (0, 0)))
+    band = with_none[:, taps].swapaxes(2, 3)  # (k, W, C, J, O)
+    height, _, channels, outputs, made = band.shape
+    return band.reshape(height, width * channels, outputs * made)
 
 
 def _taps_between(window: Window, width: int) -> np.ndarray:
-    """For every pixel of a row (of x, of y) the tap through which y's reads x's, and -1 where none does."""
+    """For every pixel of a row (of x, of y) the tap through which y's reads x's, and k where none does."""
     (taps,), _, ((lo, _),), (dilation,) = window
     (outputs,) = window.output_sizes((width,))
     tap, between = np.divmod(np.arange(width)[:, None] + lo - np.arange(outputs), dilation)
-    return np.where((between == 0) & (tap >= 0) & (tap < taps), tap, -1)
+    return np.where((between == 0) & (tap >= 0) & (tap < taps), tap, taps)
