@@ -1,5 +1,6 @@
 """Compiling programs, and timing several of them in one process, interleaved."""
 
+import math
 import os
 import statistics
 import time
@@ -8,9 +9,12 @@ from typing import Any, NamedTuple
 
 import jax
 
-_FEWEST_CALLS, _CALLS = 7, 30
-# Calls are calm where their interquartile range is at most this part of their median, the threshold of
-# torch.utils.benchmark's adaptive_autorange; where they are not, up to this many times as many are made.
+_FEWEST_SAMPLES, _SAMPLES = 7, 30
+# A sample takes at least so many seconds: calls that are shorter are made several times in a row, since one alone
+# is timed as much by when the processor's threads wake as by its work.
+_SAMPLE_S = 0.005
+# Samples are calm where their interquartile range is at most this part of their median, the threshold of
+# torch.utils.benchmark's adaptive_autorange; where they are not, up to this many times as many are taken.
 _CALM, _PATIENCE = 0.1, 4
 
 PROVIDERS = ("ours", "autodiff", "flax", "torch", "torch.compile")
@@ -50,57 +54,69 @@ def quiet_threads() -> None:
 
 
 def interleaved(programs: dict[str, Program], *, seconds: float, rest: float = 0.02) -> list[dict[str, Any]]:
-    """Calls the functions in turn, each until its calls have taken ``seconds``, seven to thirty times.
+    """Takes samples of the programs in turn, of each until they have taken ``seconds``, seven to thirty samples.
 
-    Where the machine does other work beside, calls differ, and more are made: four times as many at most. Each
-    round starts with another function, so that none always follows the same one; ``rest`` seconds of sleep let
-    the threads of the one before come to rest. A timed call follows an untimed one of the same function, as in a
-    loop: after a sleep processors are slow for some milliseconds, and after another function its memory must be
-    found anew. A call ends when the JAX arrays that it returns are there.
+    A sample is the mean time of a call, over as many calls in a row as take five milliseconds. Where the machine
+    does other work beside, samples differ, and more are taken: four times as many at most. Each round starts with
+    another program, so that none always follows the same one; ``rest`` seconds of sleep let the threads of the one
+    before come to rest. A sample follows an untimed call of the same program, as in a loop: after a sleep processors
+    are slow for some milliseconds, and after another program its memory must be found anew. A call ends when the JAX
+    arrays that it returns are there.
 
     Returns the columns of a table's rows, one for each provider.
     """
-    times: dict[str, list[float]] = {name: [] for name in programs}
+    calls = {name: _calls_of_a_sample(program) for name, program in programs.items()}
+    samples: dict[str, list[float]] = {name: [] for name in programs}
     order = list(programs)
     while order:
         for name in order:
             time.sleep(rest)
-            jax.block_until_ready(programs[name].run())
-            start = time.perf_counter()
-            jax.block_until_ready(programs[name].run())
-            times[name].append(time.perf_counter() - start)
+            _seconds_a_call(programs[name])
+            samples[name].append(_seconds_a_call(programs[name], calls[name]))
         order = [*order[1:], order[0]]
-        order = [name for name in order if not _enough(times[name], seconds)]
-    return [_columns(name, programs[name], taken) for name, taken in times.items()]
+        order = [name for name in order if not _enough(samples[name], seconds / calls[name])]
+    return [_columns(name, programs[name], taken) for name, taken in samples.items()]
 
 
-def _enough(taken: list[float], seconds: float) -> bool:
-    calls, total = len(taken), sum(taken)
-    if calls < _FEWEST_CALLS:
+def _calls_of_a_sample(program: Program) -> int:
+    _seconds_a_call(program)
+    return math.ceil(_SAMPLE_S / _seconds_a_call(program))
+
+
+def _seconds_a_call(program: Program, calls: int = 1) -> float:
+    start = time.perf_counter()
+    for _ in range(calls):
+        jax.block_until_ready(program.run())
+    return (time.perf_counter() - start) / calls
+
+
+def _enough(samples: list[float], seconds: float) -> bool:
+    count, total = len(samples), sum(samples)
+    if count < _FEWEST_SAMPLES:
         return False
-    if calls >= _PATIENCE * _CALLS or total >= _PATIENCE * seconds:
+    if count >= _PATIENCE * _SAMPLES or total >= _PATIENCE * seconds:
         return True
-    return (calls >= _CALLS or total >= seconds) and _calm(taken)
+    return (count >= _SAMPLES or total >= seconds) and _calm(samples)
 
 
-def _calm(taken: list[float]) -> bool:
-    low, median, high = _quartiles(taken)
+def _calm(samples: list[float]) -> bool:
+    low, median, high = _quartiles(samples)
     return high - low <= _CALM * median
 
 
-def _quartiles(taken: list[float]) -> list[float]:
-    return statistics.quantiles(taken, n=4, method="inclusive")
+def _quartiles(samples: list[float]) -> list[float]:
+    return statistics.quantiles(samples, n=4, method="inclusive")
 
 
-def _columns(provider: str, program: Program, taken: list[float]) -> dict[str, Any]:
+def _columns(provider: str, program: Program, samples: list[float]) -> dict[str, Any]:
     """The median and the quartiles in milliseconds, and what compiling took."""
-    low, median, high = (1e3 * quartile for quartile in _quartiles(taken))
+    low, median, high = (1e3 * quartile for quartile in _quartiles(samples))
     return {
         "provider": provider,
         "median_ms": median,
         "low_ms": low,
         "high_ms": high,
-        "calls": len(taken),
+        "samples": len(samples),
         "compile_s": program.compile_s,
         "temp_mb": program.temp_mb,
     }
