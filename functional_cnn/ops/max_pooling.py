@@ -267,23 +267,43 @@ def _global_reference(spec, x):
     return jnp.take_along_axis(rows, jnp.argmax(rows, axis=1, keepdims=True), axis=1)[:, 0]
 
 
-def _is_first(spec, first):
+def _is_first(pixels, first):
     """Whether a pixel is the first maximum, (N, pixels, C)."""
-    return jnp.arange(math.prod(spec.inputs), dtype=first.dtype)[:, None] == first[:, None]
+    return jnp.arange(pixels, dtype=first.dtype)[:, None] == first[:, None]
+
+
+def _first_of(rows, largest):
+    """The number of the first maximum, (N, C)."""
+    pixels = rows.shape[1]
+    numbers = jnp.arange(pixels, dtype=np.int32)[:, None]
+    is_largest = (rows == largest[:, None]) | jnp.isnan(rows)
+    # The least number of a maximum: on CPU two plain reductions take half the time of an arg max.
+    return jnp.min(jnp.where(is_largest, numbers, pixels), axis=1, initial=pixels)
+
+
+@jax.custom_jvp
+def _largest(rows):
+    return jnp.max(rows, axis=1)
+
+
+@_largest.defjvp
+def _largest_jvp(primals, tangents):
+    # What second derivatives see: the first maximum's slope, as JAX's own rule shares it among ties.
+    (rows,), (moved,) = primals, tangents
+    largest = _largest(rows)
+    is_first = _is_first(rows.shape[1], _first_of(rows, largest))
+    return largest, jnp.sum(jnp.where(is_first, moved, 0), axis=1)
 
 
 def _global_fwd(spec, x):
-    rows, pixels = _rows(spec, x), math.prod(spec.inputs)
-    is_largest = (rows == jnp.max(rows, axis=1, keepdims=True)) | jnp.isnan(rows)
-    # The least number of a maximum: on CPU two plain reductions take half the time of an arg max.
-    numbers = jnp.arange(pixels, dtype=np.int32)[:, None]
-    first = jnp.min(jnp.where(is_largest, numbers, pixels), axis=1, initial=pixels)
-    # Selected rather than reduced: the slope of a maximum would be shared by ties.
-    return jnp.sum(jnp.where(_is_first(spec, first), rows, 0), axis=1), first
+    rows = _rows(spec, x)
+    largest = _largest(rows)
+    return largest, _first_of(rows, largest)
 
 
 def _global_bwd(spec, first, dy):
-    dx = jnp.where(_is_first(spec, first), dy[:, None], 0)
+    pixels = math.prod(spec.inputs)
+    dx = jnp.where(_is_first(pixels, first), dy[:, None], 0)
     return (dx.reshape(dy.shape[0], *spec.inputs, dy.shape[-1]),)
 
 
