@@ -10,7 +10,7 @@ from jax import lax
 
 import functional_cnn as fcnn
 from functional_cnn._window import Window
-from functional_cnn.ops._formulations import banded, canonical, native, plain, strips
+from functional_cnn.ops._formulations import banded, blocks, canonical, native, plain, strips
 from functional_cnn.ops._formulations.plain import ConvSpec
 
 pytestmark = pytest.mark.usefixtures("without_optimizations")
@@ -113,6 +113,54 @@ def test_banded_convolutions_have_one_axis(images, kernel, fun):
     assert "[b, 0, f]x[0, i, o]->[b, 0, f]" in jax.jit(fun).lower(*shapes).as_text()
 
 
+@pytest.mark.parametrize("window", GEOMETRIES.values(), ids=GEOMETRIES)
+def test_convolutions_over_blocks_have_the_same_input_gradient(window):
+    spec, inputs = ConvSpec(window, 1, None), (11, 9)
+    kernel = jax.random.normal(jax.random.key(1), (*window.size, 4, 6))
+    dy = jax.random.normal(jax.random.key(2), (2, *window.output_sizes(inputs), 6))
+    found = blocks.input_gradient(spec, dy, kernel, inputs, plain.input_gradient)
+    np.testing.assert_allclose(found, plain.input_gradient(spec, dy, kernel, inputs), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("dy", "kernel", "stride", "pays"),
+    [
+        ((8, 112, 112, 32), (3, 3, 3, 32), (2, 2), True),
+        ((8, 112, 112, 64), (7, 7, 3, 64), (2, 2), True),
+        ((16, 256, 16), (9, 16, 16), (4,), True),
+        ((8, 28, 28, 64), (3, 3, 32, 64), (2, 2), False),
+        ((8, 28, 28, 128), (3, 3, 64, 128), (2, 2), False),
+        ((4, 7, 7, 16), (3, 3, 16, 16), (2, 2), False),
+        ((8, 56, 56, 32), (3, 3, 32, 32), (4, 2), False),
+        ((8, 112, 112, 32), (3, 3, 3, 32), (1, 1), False),
+        ((0, 56, 56, 32), (3, 3, 3, 32), (2, 2), False),
+    ],
+    ids=[
+        "MobileNet's stem",
+        "ResNet's stem",
+        "1D",
+        "64 channels, little work",
+        "128 channels",
+        "little work",
+        "stride larger than window",
+        "stride 1",
+        "empty batch",
+    ],
+)
+def test_strided_input_gradients_of_few_channels_are_made_over_blocks(dy, kernel, stride, pays):
+    rank = len(stride)
+    spec = ConvSpec(Window(kernel[:rank], stride, ((1, 1),) * rank, (1,) * rank), 1, None)
+    dy, kernel = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (dy, kernel))
+    assert blocks.fits(spec, dy, kernel) == pays
+    assert not blocks.fits(spec, dy, kernel.update(dtype=jnp.float64))
+
+
+def test_an_input_gradient_over_blocks_spreads_nothing():
+    x, kernel = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((4, 32, 32, 8), (3, 3, 8, 32)))
+    dx = jax.jit(jax.grad(lambda x, kernel: fcnn.conv(x, kernel, stride=2).sum()))
+    assert re.findall(r"lhs_dilate = \[.*?\]", dx.lower(x, kernel).as_text()) == ["lhs_dilate = [1, 1]"]
+
+
 @pytest.mark.parametrize("images", [1, 3, 8])
 @pytest.mark.parametrize("window", GEOMETRIES.values(), ids=GEOMETRIES)
 def test_strips_of_images_make_the_same_sum(window, images):
@@ -159,6 +207,7 @@ CONVOLUTIONS = {
     "large": ((8, 16, 16, 64), (3, 3, 64, 64), {}),
     "small": ((2, 8, 8, 3), (3, 3, 3, 4), {}),
     "stride": ((2, 8, 8, 4), (3, 3, 4, 4), {"stride": 2}),
+    "stride, over blocks": ((2, 32, 32, 16), (3, 3, 16, 16), {"stride": 2}),
     "kernel larger than the images": ((2, 2, 2, 32), (3, 3, 32, 32), {}),
     "grouped": ((2, 8, 8, 32), (3, 3, 8, 32), {"groups": 4}),
     "many groups": ((2, 8, 8, 1560), (3, 3, 12, 1560), {"groups": 130}),

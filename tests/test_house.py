@@ -18,6 +18,7 @@ FLOORS = {
     "_checks": 0,
     "_numerics": 0,
     "_window": 0,
+    "_views": 0,
     "rule": 0,
     "rematerialization": 1,
     "ops": 1,

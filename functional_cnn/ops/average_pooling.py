@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from functional_cnn import _checks, _window
+from functional_cnn import _checks, _views, _window
 from functional_cnn._numerics import accumulator, widened
 from functional_cnn._window import Pads, Sizes, Window
 from functional_cnn.rule import Rule, apply, define
@@ -141,7 +141,7 @@ def _reciprocal_counts(spec: AvgPoolSpec, dtype) -> np.ndarray:
 def _avg_fwd(spec, x):
     (total,) = widened(x)
     for stage, _ in _window.stages(spec.window, spec.inputs):
-        total = functools.reduce(operator.add, _window.tap_views(total, stage))
+        total = functools.reduce(operator.add, _views.tap_views(total, stage))
     return (total * _reciprocal_counts(spec, total.dtype)).astype(x.dtype), None
 
 
@@ -149,7 +149,7 @@ def _avg_bwd(spec, _, dy):
     (dx,) = widened(dy)
     dx = dx * _reciprocal_counts(spec, dx.dtype)
     for stage, inputs in reversed(_window.stages(spec.window, spec.inputs)):
-        dx = _window.gather_gradient(stage, inputs, [dx], lambda number, view: view)
+        dx = _views.gather_gradient(stage, inputs, [dx], lambda number, view: view)
     return (dx.astype(dy.dtype),)
 
 

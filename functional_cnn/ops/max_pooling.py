@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from functional_cnn import _checks, _window
+from functional_cnn import _checks, _views, _window
 from functional_cnn._numerics import widened
 from functional_cnn._window import Sizes, Window
 from functional_cnn.rule import Rule, apply, define
@@ -169,7 +169,7 @@ def _fwd(spec, x):
 
 def _first_maximum(stage: Window, inputs: Sizes, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The maximum of each window and the number of the tap that holds it first."""
-    views = _window.tap_views(x, stage, -jnp.inf)
+    views = _views.tap_views(x, stage, -jnp.inf)
     best = views[0]
     for view in views[1:]:
         better = ~(view <= best) & ~jnp.isnan(best)  # a larger value or the first NaN
@@ -191,7 +191,7 @@ def _bwd(spec, indices, dy):
     (dx,) = widened(dy)
     stages = _window.stages(spec.window, spec.inputs)
     for (stage, inputs), index in reversed(list(zip(stages, indices, strict=True))):
-        dx = _window.gather_gradient(stage, inputs, [index, dx], _share)
+        dx = _views.gather_gradient(stage, inputs, [index, dx], _share)
     return (dx.astype(dy.dtype),)
 
 
@@ -213,7 +213,7 @@ def _fwd_with_indices(spec, x):
 def _chosen(stage: Window, values: jax.Array, tap: jax.Array) -> jax.Array:
     """What the chosen tap of each window reads."""
     chosen = jnp.zeros_like(tap, values.dtype)
-    for number, view in enumerate(_window.tap_views(values, stage)):
+    for number, view in enumerate(_views.tap_views(values, stage)):
         chosen = jnp.where(tap == number, view, chosen)
     return chosen
 

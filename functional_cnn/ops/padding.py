@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from functional_cnn import _checks, _window
+from functional_cnn import _checks, _views, _window
 from functional_cnn._numerics import widened
 from functional_cnn._window import Pads, Sizes
 from functional_cnn.ops._axis_maps import apply_map, axis_map, take
@@ -107,7 +107,7 @@ def _sources(spec: PadSpec) -> list[tuple[int, np.ndarray]]:
 
 def _fwd(spec, x):
     if spec.mode == "constant":
-        return _window.pad_spatial(x, spec.padding, spec.value), None
+        return _views.pad_spatial(x, spec.padding, spec.value), None
     for axis, source in _sources(spec):
         x = take(x, source, axis)
     return x, None

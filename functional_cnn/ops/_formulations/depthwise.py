@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from functional_cnn import _window
+from functional_cnn import _views, _window
 from functional_cnn._apart import apart
 from functional_cnn._numerics import widened
 from functional_cnn._window import Sizes, Window
@@ -33,7 +33,7 @@ def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def _sum_over_taps(window: Window, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    views, taps = _window.tap_views(x, window), _window.taps(window)
+    views, taps = _views.tap_views(x, window), _window.taps(window)
     return functools.reduce(
         operator.add, (view * kernel[tap][0] for view, tap in zip(views, taps, strict=True))
     )
@@ -42,7 +42,7 @@ def _sum_over_taps(window: Window, x: jax.Array, kernel: jax.Array) -> jax.Array
 def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Sizes) -> jax.Array:
     dy, kernel = widened(dy, kernel)
     taps = _window.taps(spec.window)
-    return _window.gather_gradient(
+    return _views.gather_gradient(
         spec.window, inputs, [dy], lambda number, view: view * kernel[taps[number]][0]
     )
 
@@ -73,14 +73,14 @@ def _sums_of_stretches(window: Window, dy: jax.Array, x: jax.Array) -> list[jax.
     count = math.ceil(dy.shape[-2] / _LONGEST_STRETCH)
     extra = -dy.shape[-2] % count  # pixels of zeros, which make all stretches equally long
     none = ((0, 0),) * (len(window.size) - 1)
-    dy = _window.pad_spatial(dy, (*none, (0, extra)))
+    dy = _views.pad_spatial(dy, (*none, (0, extra)))
     lo, hi = window.padding[-1]
     window = window._replace(padding=(*window.padding[:-1], (lo, hi + extra * window.stride[-1])))
 
     def cut(view):
         return view.reshape(*view.shape[:-2], count, view.shape[-2] // count, view.shape[-1])
 
-    products = [cut(view) * cut(dy) for view in _window.tap_views(x, window)]
+    products = [cut(view) * cut(dy) for view in _views.tap_views(x, window)]
     sums = []
     for start in range(0, len(products), _TAPS_AT_ONCE):
         some = products[start : start + _TAPS_AT_ONCE]

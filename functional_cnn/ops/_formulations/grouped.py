@@ -1,8 +1,7 @@
 """Grouped convolution: the groups share nothing, so they are separate convolutions, written out one by one.
 
 Forward and dx: a group of few channels leaves a processor idle, so neighbouring groups become one of up to 16
-channels, with a kernel that is zero from a group to the others; of up to 8 in dx with a stride, where the dilated
-dy is mostly zeros already and 16 take up to twice as long. The zeros are multiplied: a value that is not finite
+channels, with a kernel that is zero from a group to the others. The zeros are multiplied: a value that is not finite
 reaches the groups that its own was merged with, as nan.
 """
 
@@ -13,27 +12,26 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from functional_cnn import _window
+from functional_cnn import _views
 from functional_cnn._numerics import accumulator
 from functional_cnn._window import Sizes
 from functional_cnn.ops._formulations import canonical, native, plain
 from functional_cnn.ops._formulations.plain import ConvSpec
 
-_WIDTH, _WIDTH_DILATED = 16, 8
+_WIDTH = 16
 # Groups are written out one by one, and a program must stay of reasonable size.
 _MOST_GROUPS = 64
 
 
 def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    spec, kernel = _merged(spec, kernel, _WIDTH)
+    spec, kernel = _merged(spec, kernel)
     if spec.groups > _MOST_GROUPS:
         return plain.forward(spec, x, kernel)
     return _of_each_group(native.forward, spec, x, kernel)
 
 
 def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Sizes) -> jax.Array:
-    dilated = max(spec.window.stride) > 1
-    spec, kernel = _merged(spec, kernel, _WIDTH_DILATED if dilated else _WIDTH)
+    spec, kernel = _merged(spec, kernel)
     if spec.groups > _MOST_GROUPS:
         return plain.input_gradient(spec, dy, kernel, inputs, convolve=canonical.convolve)
     return _of_each_group(functools.partial(native.input_gradient, inputs=inputs), spec, dy, kernel)
@@ -45,11 +43,11 @@ def _of_each_group(linear_map: Callable, spec: ConvSpec, *arrays: jax.Array) -> 
     return jnp.concatenate([linear_map(one_group, *group) for group in groups], axis=-1)
 
 
-def _merged(spec: ConvSpec, kernel: jax.Array, width: int) -> tuple[ConvSpec, jax.Array]:
+def _merged(spec: ConvSpec, kernel: jax.Array) -> tuple[ConvSpec, jax.Array]:
     """The same convolution in fewer groups: the kernels of some stand on the diagonal of one."""
     *window, inputs, channels = kernel.shape
     outputs = channels // spec.groups
-    fitting = max(width // max(inputs, outputs, 1), 1)
+    fitting = max(_WIDTH // max(inputs, outputs, 1), 1)
     some = max(count for count in range(1, fitting + 1) if spec.groups % count == 0)
     groups = spec.groups // some
     kernels = kernel.reshape(*window, 1, inputs, groups, some, outputs)
@@ -71,7 +69,7 @@ def _batched_kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel
     pixels, group_axis = tuple(range(dy.ndim - 1)), (dy.ndim - 1,)
     replicated = jax.sharding.NamedSharding(jax.typeof(kernel).sharding.mesh, jax.P())
     products = []
-    for view in _window.tap_views(x, spec.window):
+    for view in _views.tap_views(x, spec.window):
         product = lax.dot_general(
             view.reshape(*view.shape[:-1], groups, per_group),
             dy_groups,

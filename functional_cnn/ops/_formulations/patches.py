@@ -11,7 +11,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from functional_cnn import _window
+from functional_cnn import _views
 from functional_cnn._window import Sizes
 from functional_cnn.ops._formulations.plain import ConvSpec
 from functional_cnn.ops._formulations.pointwise import as_matrix, dot
@@ -26,11 +26,11 @@ def fits(spec: ConvSpec, pixels: Sizes) -> bool:
 
 
 def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    patches = jnp.concatenate(_window.tap_views(x, spec.window), axis=-1)
+    patches = jnp.concatenate(_views.tap_views(x, spec.window), axis=-1)
     return dot(spec, patches, as_matrix(kernel), (x.ndim - 1,), (0,))
 
 
 def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Sizes) -> jax.Array:
     dpatches = dot(spec, dy, as_matrix(kernel), (dy.ndim - 1,), (1,))
     of_taps = jnp.split(dpatches, math.prod(spec.window.size), axis=-1)
-    return _window.gather_gradient(spec.window, inputs, of_taps, lambda number, *views: views[number])
+    return _views.gather_gradient(spec.window, inputs, of_taps, lambda number, *views: views[number])

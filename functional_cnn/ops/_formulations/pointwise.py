@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from jax import lax
 
-from functional_cnn import _window
+from functional_cnn import _views
 from functional_cnn._numerics import accumulator
 from functional_cnn._window import Sizes
 from functional_cnn.ops._formulations.plain import ConvSpec
@@ -25,7 +25,7 @@ def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Sizes) -> jax.Array:
     dpixels = dot(spec, dy, as_matrix(kernel), (dy.ndim - 1,), (1,))
-    return _window.gather_gradient(spec.window, inputs, [dpixels], lambda number, view: view)
+    return _views.gather_gradient(spec.window, inputs, [dpixels], lambda number, view: view)
 
 
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -47,7 +47,7 @@ def dot(spec: ConvSpec, a: jax.Array, b: jax.Array, contract_a: Sizes, contract_
 
 
 def _kept_pixels(spec: ConvSpec, x: jax.Array, outputs: Sizes) -> jax.Array:
-    return _window.tap_view(x, (0,) * len(outputs), spec.window, outputs)
+    return _views.tap_view(x, (0,) * len(outputs), spec.window, outputs)
 
 
 def as_matrix(kernel: jax.Array) -> jax.Array:

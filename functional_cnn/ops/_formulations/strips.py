@@ -11,7 +11,7 @@ Images are those of the trace: all of a batch that devices share, and one where 
 import jax
 import jax.numpy as jnp
 
-from functional_cnn import _window
+from functional_cnn import _views
 from functional_cnn._window import Window
 from functional_cnn.ops._formulations.plain import ConvSpec
 
@@ -56,4 +56,4 @@ def _rows_of_strips(window: Window, strips: int, outputs: int, x: jax.Array) -> 
     starts = [number * outputs * window.stride[0] - window.padding[0][0] for number in range(strips)]
     beyond = _rows_met(window, outputs) - x.shape[1]
     whole = ((0, 0),) * (x.ndim - 3)
-    return [_window.pad_spatial(x, ((-start, start + beyond), *whole)) for start in starts]
+    return [_views.pad_spatial(x, ((-start, start + beyond), *whole)) for start in starts]

@@ -7,7 +7,7 @@ import itertools
 
 import jax
 
-from functional_cnn import _window
+from functional_cnn import _views, _window
 from functional_cnn._window import Sizes
 from functional_cnn.ops._formulations.plain import ConvSpec
 from functional_cnn.ops._formulations.pointwise import dot
@@ -29,12 +29,12 @@ def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Siz
     ):
         dx = dx.reshape(*dx.shape[:axis], o * s, *dx.shape[axis + 2 :])
         crop.append((-lo, n + lo - o * s))
-    return _window.pad_spatial(dx, tuple(crop))
+    return _views.pad_spatial(dx, tuple(crop))
 
 
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
     rank, outputs = dy.ndim - 2, dy.shape[1:-1]
-    tiles = _window.pad_spatial(x, _window.kernel_gradient_pads(spec.window, x.shape[1:-1], outputs))
+    tiles = _views.pad_spatial(x, _window.kernel_gradient_pads(spec.window, x.shape[1:-1], outputs))
     for axis, (o, s) in enumerate(zip(outputs, spec.window.stride, strict=True)):
         place = 1 + 2 * axis
         tiles = tiles.reshape(*tiles.shape[:place], o, s, *tiles.shape[place + 1 :])

@@ -6,7 +6,7 @@ stacked[n p, (t, c)] = x[n, s p + d t - lo, c]    p, t along the depth; the imag
 import jax
 import jax.numpy as jnp
 
-from functional_cnn import _window
+from functional_cnn import _views, _window
 from functional_cnn._window import Sizes
 from functional_cnn.ops._formulations import native
 from functional_cnn.ops._formulations.plain import ConvSpec
@@ -29,7 +29,7 @@ def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Siz
     dstacked = native.input_gradient(_flat(spec), _images(dy), _flat_kernel(kernel), inputs[1:])
     of_taps = jnp.split(_volumes(dstacked, dy.shape[1]), spec.window.size[0], axis=-1)
     along_depth = _window.along(spec.window, 0)
-    return _window.gather_gradient(along_depth, inputs, of_taps, lambda number, *views: views[number])
+    return _views.gather_gradient(along_depth, inputs, of_taps, lambda number, *views: views[number])
 
 
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -48,7 +48,7 @@ def _flat_kernel(kernel: jax.Array) -> jax.Array:
 
 
 def _stacked(spec: ConvSpec, x: jax.Array) -> jax.Array:
-    return _images(jnp.concatenate(_window.tap_views(x, _window.along(spec.window, 0)), axis=-1))
+    return _images(jnp.concatenate(_views.tap_views(x, _window.along(spec.window, 0)), axis=-1))
 
 
 def _images(volumes: jax.Array) -> jax.Array:

@@ -74,6 +74,14 @@ def conv(add: Add) -> None:
         padding=((1, 0), (4, 2)),
         dilation=(2, 3),
     )
+    conv(
+        "stride, more than 8192 elements and 2^20 multiply-adds",
+        (4, 33, 32, 8),
+        (3, 4, 8, 16),
+        stride=(2, 3),
+        padding=((1, 2), (0, 3)),
+        dilation=(2, 1),
+    )
     conv("empty batch", (0, 5, 5, 2), (3, 3, 2, 3), bias=True)
     conv("no channels", (2, 4, 5, 0), (3, 3, 0, 2), bias=True)
     conv("no channels made", (2, 4, 5, 2), (3, 3, 2, 0))

@@ -1,0 +1,66 @@
+"""Input gradients of strided convolutions with few channels in dy: blocks of pixels as channels.
+
+A block is what the window moves by, s pixels along each axis, so the windows move by one block. With q + lo = s i + r
+a pixel q is the pixel r of the block i, and a tap with d t = s j + r reads it from p = i - j:
+
+    dx[n, q, c] = sum_{j,o} dy[n, i - j, o] k'[j,(r,c),o]    k'[j,(r,c),o] = k[t,c,o] where d t = s j + r, else 0
+
+This is the input gradient of a convolution of stride 1 whose channels are (r, c). As it stands, XLA spreads the pixels
+of dy s apart, with zeros between, and makes such a convolution by itself, slowly where dy has few channels. 300 random
+shapes in float32, 3 to 64 channels in dy: 0.05 to 1.2 times as long within the bounds below, 0.4 times in the middle;
+outside of them up to 3 times as long. In float64, where XLA makes both by itself, it takes twice as long.
+"""
+
+import itertools
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from functional_cnn import _views, _window
+from functional_cnn._window import Sizes
+from functional_cnn.ops._formulations.plain import ConvSpec
+
+# For so many channels in dy, from so many multiply-adds on.
+_LEAST_WORK = {32: 2**20, 64: 2**27}
+
+
+def fits(spec: ConvSpec, dy: jax.Array, kernel: jax.Array) -> bool:
+    stride = spec.window.stride
+    if max(stride) == 1 or kernel.dtype == jnp.float64:
+        return False
+    if any(extent < s for extent, s in zip(spec.window.extent(), stride, strict=True)):
+        return False
+    multiply_adds = math.prod(dy.shape[:-1]) * kernel.size
+    return any(dy.shape[-1] <= most and multiply_adds >= least for most, least in _LEAST_WORK.items())
+
+
+def input_gradient(
+    spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Sizes, of_stride_1: Callable[..., jax.Array]
+) -> jax.Array:
+    """dx, by the input gradient of a convolution of stride 1."""
+    window = spec.window
+    sizes = tuple(-(-extent // s) for extent, s in zip(window.extent(), window.stride, strict=True))
+    none = ((0, 0),) * len(sizes)
+    over_blocks = spec._replace(window=_window.Window(sizes, (1,) * len(sizes), none, (1,) * len(sizes)))
+    blocks = _views.phase_sizes(window, inputs)
+    dx = of_stride_1(over_blocks, dy, _kernel_of_blocks(window, kernel, sizes), blocks)
+    remainders = itertools.product(*map(range, window.stride))
+    of_remainders = dict(
+        zip(remainders, jnp.split(dx, dx.shape[-1] // kernel.shape[-2], axis=-1), strict=True)
+    )
+    return _views.from_phases(window, inputs, of_remainders.__getitem__)
+
+
+def _kernel_of_blocks(window: _window.Window, kernel: jax.Array, sizes: Sizes) -> jax.Array:
+    """k' of shape (*sizes, s^rank C, O)."""
+    axes = list(zip(sizes, window.stride, window.extent(), window.dilation, strict=True))
+    pads = [(0, size * s - extent, d - 1) for size, s, extent, d in axes]
+    spread = lax.pad(kernel, jnp.zeros((), kernel.dtype), [*pads, (0, 0, 0), (0, 0, 0)])
+    of_remainders = [
+        spread[tuple(slice(r, None, s) for r, s in zip(remainders, window.stride, strict=True))]
+        for remainders in itertools.product(*map(range, window.stride))
+    ]
+    return jnp.concatenate(of_remainders, axis=-2)
