@@ -83,7 +83,7 @@ def convnext(
     Example:
       >>> import jax, jax.numpy as jnp, functional_cnn as fcnn
       >>> model = fcnn.models.convnext(size="tiny", num_classes=10, width=4)
-      >>> params, state = model.init(jax.random.key(0))
+      >>> params, state = jax.eval_shape(model.init, jax.random.key(0))
       >>> logits, _ = jax.eval_shape(model.apply, params, state, jnp.zeros((2, 32, 32, 3)))
       >>> print(logits.shape)
       (2, 10)

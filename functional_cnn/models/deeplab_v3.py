@@ -65,7 +65,7 @@ def deeplab_v3(
     Example:
       >>> import jax, jax.numpy as jnp, functional_cnn as fcnn
       >>> model = fcnn.models.deeplab_v3(width=4, num_classes=3)
-      >>> params, state = model.init(jax.random.key(0))
+      >>> params, state = jax.eval_shape(model.init, jax.random.key(0))
       >>> logits, _ = jax.eval_shape(model.apply, params, state, jnp.zeros((1, 32, 32, 3)))
       >>> print(logits.shape)
       (1, 32, 32, 3)

@@ -115,7 +115,7 @@ def efficientnet(
     Example:
       >>> import jax, jax.numpy as jnp, functional_cnn as fcnn
       >>> model = fcnn.models.efficientnet(variant="b0", num_classes=10, width=0.25)
-      >>> params, state = model.init(jax.random.key(0))
+      >>> params, state = jax.eval_shape(model.init, jax.random.key(0))
       >>> logits, _ = jax.eval_shape(model.apply, params, state, jnp.zeros((2, 32, 32, 3)))
       >>> print(logits.shape)
       (2, 10)

@@ -71,7 +71,7 @@ def mobilenet_v2(
     Example:
       >>> import jax, jax.numpy as jnp, functional_cnn as fcnn
       >>> model = fcnn.models.mobilenet_v2(num_classes=10, width=0.25)
-      >>> params, state = model.init(jax.random.key(0))
+      >>> params, state = jax.eval_shape(model.init, jax.random.key(0))
       >>> logits, _ = jax.eval_shape(model.apply, params, state, jnp.zeros((2, 32, 32, 3)))
       >>> print(logits.shape)
       (2, 10)
