@@ -207,7 +207,7 @@ CONVOLUTIONS = {
     "large": ((8, 16, 16, 64), (3, 3, 64, 64), {}),
     "small": ((2, 8, 8, 3), (3, 3, 3, 4), {}),
     "stride": ((2, 8, 8, 4), (3, 3, 4, 4), {"stride": 2}),
-    "stride, over blocks": ((2, 32, 32, 16), (3, 3, 16, 16), {"stride": 2}),
+    "stride, over blocks": ((4, 32, 32, 16), (3, 3, 16, 16), {"stride": 2}),
     "kernel larger than the images": ((2, 2, 2, 32), (3, 3, 32, 32), {}),
     "grouped": ((2, 8, 8, 32), (3, 3, 8, 32), {"groups": 4}),
     "many groups": ((2, 8, 8, 1560), (3, 3, 12, 1560), {"groups": 130}),

@@ -75,8 +75,8 @@ def conv(add: Add) -> None:
         dilation=(2, 3),
     )
     conv(
-        "stride, more than 8192 elements and 2^20 multiply-adds",
-        (4, 33, 32, 8),
+        "stride, more than 8192 elements and 2^21 multiply-adds",
+        (8, 33, 32, 8),
         (3, 4, 8, 16),
         stride=(2, 3),
         padding=((1, 2), (0, 3)),

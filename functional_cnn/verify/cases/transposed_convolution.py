@@ -42,7 +42,7 @@ def conv_transpose(add: Add) -> None:
     conv("no channels", (2, 3, 3, 0), (2, 2, 3, 0), bias=3)
     conv("more than 8192 elements", (1, 32, 33, 8), (2, 2, 2, 8), stride=2)
     conv(
-        "more than 8192 elements and 2^20 multiply-adds", (2, 16, 17, 16), (4, 4, 8, 16), stride=2, padding=1
+        "more than 8192 elements and 2^21 multiply-adds", (4, 16, 17, 16), (4, 4, 8, 16), stride=2, padding=1
     )
 
 
