@@ -1,5 +1,6 @@
 """The ways to convolve that no case of the table reaches in float64."""
 
+import functools
 import re
 
 import jax
@@ -159,6 +160,18 @@ def test_an_input_gradient_over_blocks_spreads_nothing():
     x, kernel = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((4, 32, 32, 8), (3, 3, 8, 32)))
     dx = jax.jit(jax.grad(lambda x, kernel: fcnn.conv(x, kernel, stride=2).sum()))
     assert re.findall(r"lhs_dilate = \[.*?\]", dx.lower(x, kernel).as_text()) == ["lhs_dilate = [1, 1]"]
+
+
+def test_a_transposed_convolution_over_blocks_equals_its_reference_in_float32():
+    # The proof's float32 compares cotangents, and this is a forward pass. Small integers: sums are exact.
+    x, kernel = (
+        jax.random.randint(jax.random.key(number), shape, -2, 3).astype(jnp.float32)
+        for number, shape in enumerate(((4, 16, 17, 16), (4, 4, 8, 16)))
+    )
+    transposed = functools.partial(fcnn.conv_transpose, stride=2, padding=1)
+    with fcnn.autodiff():
+        expected = transposed(x, kernel)
+    np.testing.assert_array_equal(transposed(x, kernel), expected)
 
 
 @pytest.mark.parametrize("images", [1, 3, 8])
