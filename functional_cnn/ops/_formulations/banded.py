@@ -40,7 +40,7 @@ def fits(spec: ConvSpec, images: jax.Array, kernel: jax.Array, outputs: Sizes) -
     batch, _, width, channels = images.shape
     made = math.prod(kernel.shape[-2:]) // channels
     narrow = made <= _MOST_MADE and channels <= _MOST_CHANNELS and width * channels <= _MOST_IN_A_ROW
-    many = batch >= _FEWEST_IMAGES and batch * math.prod(outputs) * kernel.size >= _LEAST_WORK
+    many = batch >= _FEWEST_IMAGES and plain.multiply_adds(batch, outputs, kernel) >= _LEAST_WORK
     band = width / kernel.shape[1]
     return narrow and many and band * made * min(channels, _ENOUGH_CHANNELS) <= _LARGEST_BAND
 

@@ -15,7 +15,6 @@ The zeros of k' are multiplied: a value that is not finite makes whole blocks na
 """
 
 import itertools
-import math
 from collections.abc import Callable
 
 import jax
@@ -24,6 +23,7 @@ from jax import lax
 
 from functional_cnn import _views, _window
 from functional_cnn._window import Sizes
+from functional_cnn.ops._formulations import plain
 from functional_cnn.ops._formulations.plain import ConvSpec
 
 # For so many channels in dy, from so many multiply-adds on.
@@ -36,8 +36,8 @@ def fits(spec: ConvSpec, dy: jax.Array, kernel: jax.Array) -> bool:
         return False
     if any(extent < s for extent, s in zip(spec.window.extent(), stride, strict=True)):
         return False
-    multiply_adds = math.prod(dy.shape[:-1]) * kernel.size
-    return any(dy.shape[-1] <= most and multiply_adds >= least for most, least in _LEAST_WORK.items())
+    work = plain.multiply_adds(dy.shape[0], dy.shape[1:-1], kernel)
+    return any(dy.shape[-1] <= most and work >= least for most, least in _LEAST_WORK.items())
 
 
 def input_gradient(
@@ -50,10 +50,8 @@ def input_gradient(
     over_blocks = spec._replace(window=_window.Window(sizes, (1,) * len(sizes), none, (1,) * len(sizes)))
     blocks = _views.phase_sizes(window, inputs)
     dx = of_stride_1(over_blocks, dy, _kernel_of_blocks(window, kernel, sizes), blocks)
-    remainders = itertools.product(*map(range, window.stride))
-    of_remainders = dict(
-        zip(remainders, jnp.split(dx, dx.shape[-1] // kernel.shape[-2], axis=-1), strict=True)
-    )
+    remainders = _remainders(window)
+    of_remainders = dict(zip(remainders, jnp.split(dx, len(remainders), axis=-1), strict=True))
     return _views.from_phases(window, inputs, of_remainders.__getitem__)
 
 
@@ -64,6 +62,11 @@ def _kernel_of_blocks(window: _window.Window, kernel: jax.Array, sizes: Sizes) -
     spread = lax.pad(kernel, jnp.zeros((), kernel.dtype), [*pads, (0, 0, 0), (0, 0, 0)])
     of_remainders = [
         spread[tuple(slice(r, None, s) for r, s in zip(remainders, window.stride, strict=True))]
-        for remainders in itertools.product(*map(range, window.stride))
+        for remainders in _remainders(window)
     ]
     return jnp.concatenate(of_remainders, axis=-2)
+
+
+def _remainders(window: _window.Window) -> list[Sizes]:
+    """The pixels r of a block, in the order in which k' has them as channels."""
+    return list(itertools.product(*map(range, window.stride)))

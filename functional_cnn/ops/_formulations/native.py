@@ -110,9 +110,9 @@ def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Arr
 
 
 def _convolve_of(spec: ConvSpec, pays: bool, batch: int, outputs: Sizes, kernel: jax.Array) -> Convolve:
-    multiply_adds = batch * math.prod(outputs) * kernel.size
     plane, single = len(outputs) == 2, kernel.dtype == jnp.float32
-    return convolve if pays and plane and single and multiply_adds >= _LARGE else canonical.convolve
+    large = plain.multiply_adds(batch, outputs, kernel) >= _LARGE
+    return convolve if pays and plane and single and large else canonical.convolve
 
 
 def convolve(lhs: jax.Array, rhs: jax.Array, *, padding: Pads, **options: Any) -> jax.Array:

@@ -5,6 +5,7 @@ contracts the batch.
 ``convolve`` takes its arguments and computes the same; ``canonical`` and ``native`` have others for CPU.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -24,6 +25,11 @@ class ConvSpec(NamedTuple):
 
 
 Convolve = Callable[..., jax.Array]
+
+
+def multiply_adds(batch: int, outputs: Sizes, kernel: jax.Array) -> int:
+    """Those of each of the three maps, where y's pixels are ``outputs``."""
+    return batch * math.prod(outputs) * kernel.size
 
 
 def forward(
