@@ -268,6 +268,22 @@ def test_command_fails_with_a_wrong_rule(capsys):
     assert "relu, away from the kink: check_vjp: cotangent of argument 0" in captured.err
 
 
+def test_command_fails_with_a_result_that_is_wrong_in_float32_alone(capsys):
+    def inexact(rule):
+        def fwd(spec, x):
+            y, residuals = rule.fwd(spec, x)
+            return (y * np.float32(1.0001) if y.dtype == jnp.float32 else y), residuals
+
+        return rule._replace(fwd=fwd)
+
+    with fcnn.use_rules(softsign=inexact):
+        assert main(["softsign"]) == 1
+    assert (
+        "softsign: the float32 error of the rule is more than twice that of autodiff"
+        in capsys.readouterr().err
+    )
+
+
 def test_command_names_an_unknown_op(capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["rleu"])

@@ -18,9 +18,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m functional_cnn.verify",
         description="Prove the backward pass of every op, or of those that are named.",
-        epilog="Errors are the largest difference of a cotangent by its largest element: in float64 from "
-        "autodiff of the reference, in float32 from the same in float64. Residuals are the bytes kept from "
-        "forward to backward, over all cases in float64.",
+        epilog="Errors are the largest difference of an array by its largest element: in float64 of cotangents "
+        "from those of autodiff of the reference, in float32 of results and cotangents from the same in float64. "
+        "Residuals are the bytes kept from forward to backward, over all cases in float64.",
     )
     parser.add_argument("op", nargs="*", help=f"an op, of: {', '.join(OPS)}")
     parser.add_argument("-j", "--jobs", type=int, default=1, help="processes to prove in, 1 by default")

@@ -35,12 +35,8 @@ def require_equal(what: str, got: Any, expected: Any, tolerance: Tolerance, scal
         rtol, atol = 0.0, 0.0
     else:
         rtol, atol = tolerance.of(expected, scale)
-    got, expected = _wide(got), _wide(expected)
-    with np.errstate(invalid="ignore"):
-        error = np.where(
-            (got == expected) | (np.isnan(got) & np.isnan(expected)), 0.0, np.abs(got - expected)
-        )
-    error = np.where(np.isnan(error), np.inf, error)
+    got, expected = as_double(got), as_double(expected)
+    error = difference(got, expected)
     wrong = error > atol + rtol * np.abs(np.where(np.isfinite(expected), expected, 0.0))
     if wrong.any():
         worst = np.unravel_index(np.argmax(error), error.shape)
@@ -60,12 +56,20 @@ def require_same_type(what: str, got: Any, expected: Any) -> None:
         raise AssertionError(f"check_vjp: {what} has dtype {got.dtype}, expected {expected.dtype}")
 
 
-def _wide(array: Any) -> np.ndarray:
+def as_double(array: Any) -> np.ndarray:
     """The array in NumPy and in double precision; keys as their data."""
     if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
         array = jax.random.key_data(array)
     kind = np.complex128 if jnp.issubdtype(array.dtype, jnp.complexfloating) else np.float64
     return np.asarray(array).astype(kind)
+
+
+def difference(got: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """|got - expected|; 0 where both are nan or the same infinity, infinite where only one is finite or nan."""
+    with np.errstate(invalid="ignore"):
+        same = (got == expected) | (np.isnan(got) & np.isnan(expected))
+        error = np.where(same, 0.0, np.abs(got - expected))
+    return np.where(np.isnan(error), np.inf, error)
 
 
 def relative_error(error: np.ndarray, expected: np.ndarray, scale: float) -> float:

@@ -9,15 +9,15 @@ import numpy as np
 
 from functional_cnn.rule import autodiff
 from functional_cnn.verify._check import check_vjp
-from functional_cnn.verify._comparison import relative_error
+from functional_cnn.verify._comparison import as_double, difference, relative_error
 from functional_cnn.verify._problem import (
     Arrays,
     Problem,
     floating_results,
     pose,
-    pullback,
     random_like,
     rms,
+    value_and_pullback,
 )
 from functional_cnn.verify.cases import CASES, Case
 
@@ -81,13 +81,13 @@ def prove(op: str, cases: Iterable[Case]) -> Row:
 
 
 def float32_errors(case: Case) -> tuple[float, float]:
-    """The largest relative error of a cotangent in float32: the rule's and autodiff's."""
+    """The largest relative error of a result or a cotangent in float32: the rule's and autodiff's."""
     errors_of = precision_errors(case, np.float32)
     return errors_of(case.fun), errors_of(by_autodiff(case.fun))
 
 
 def precision_errors(case: Case, dtype: Any, seed: int = 0) -> Callable[[Callable[..., Any]], float]:
-    """A function's largest relative error of a cotangent at a case's arguments, rounded to a dtype.
+    """A function's largest relative error of a result or a cotangent at a case's arguments, rounded to a dtype.
 
     The error is the difference from autodiff in float64 at the same, rounded, arguments. Needs
     ``jax_enable_x64``.
@@ -97,15 +97,21 @@ def precision_errors(case: Case, dtype: Any, seed: int = 0) -> Callable[[Callabl
     exact_problem, problem = (pose(case.fun, args, None) for args in (wide, narrow))
     results = jax.eval_shape(floating_results(problem.flat(case.fun)), *problem.point)
     dy = random_like(results, np.random.default_rng(seed))
-    exact = _cotangents(exact_problem, by_autodiff(case.fun), tuple(u.astype(jnp.float64) for u in dy))
-    return lambda fun: _error(_cotangents(problem, fun, dy), exact, dy)
+    exact = _computed(exact_problem, by_autodiff(case.fun), tuple(u.astype(jnp.float64) for u in dy))
+
+    def error_of(fun: Callable[..., Any]) -> float:
+        scales = max(rms(x) for x in problem.point), max(rms(u) for u in dy)
+        computed = zip(_computed(problem, fun, dy), exact, scales, strict=True)
+        return max(_error(got, expected, scale) for got, expected, scale in computed)
+
+    return error_of
 
 
-def _cotangents(problem: Problem, fun: Callable[..., Any], dy: Arrays) -> Arrays:
-    return jax.jit(pullback(floating_results(problem.flat(fun))))(problem.point, dy)
+def _computed(problem: Problem, fun: Callable[..., Any], dy: Arrays) -> tuple[Arrays, Arrays]:
+    """The results, as they are computed under differentiation, and the cotangents."""
+    return jax.jit(value_and_pullback(floating_results(problem.flat(fun))))(problem.point, dy)
 
 
-def _error(got: Arrays, exact: Arrays, dy: Arrays) -> float:
-    scale = max(rms(u) for u in dy)
-    pairs = zip(got, exact, strict=True)
-    return max(relative_error(np.abs(np.asarray(a, np.float64) - b), np.asarray(b), scale) for a, b in pairs)
+def _error(got: Arrays, exact: Arrays, scale: float) -> float:
+    pairs = zip(map(as_double, got), map(as_double, exact), strict=True)
+    return max(relative_error(difference(a, b), b, scale) for a, b in pairs)
