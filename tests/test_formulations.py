@@ -16,6 +16,15 @@ from functional_cnn.ops._formulations.plain import ConvSpec
 
 pytestmark = pytest.mark.usefixtures("without_optimizations")
 
+
+def small_integers(*shapes):
+    """In float32, of which sums are exact."""
+    return [
+        jax.random.randint(jax.random.key(number), shape, -2, 3).astype(jnp.float32)
+        for number, shape in enumerate(shapes)
+    ]
+
+
 GEOMETRIES = {
     "padded": Window((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
     "stride, padding and dilation by axis": Window((3, 2), (2, 3), ((1, 2), (0, 3)), (2, 1)),
@@ -163,15 +172,42 @@ def test_an_input_gradient_over_blocks_spreads_nothing():
 
 
 def test_a_transposed_convolution_over_blocks_equals_its_reference_in_float32():
-    # The proof's float32 compares cotangents, and this is a forward pass. Small integers: sums are exact.
-    x, kernel = (
-        jax.random.randint(jax.random.key(number), shape, -2, 3).astype(jnp.float32)
-        for number, shape in enumerate(((4, 16, 17, 16), (4, 4, 8, 16)))
-    )
+    x, kernel = small_integers((4, 16, 17, 16), (4, 4, 8, 16))
     transposed = functools.partial(fcnn.conv_transpose, stride=2, padding=1)
     with fcnn.autodiff():
         expected = transposed(x, kernel)
     np.testing.assert_array_equal(transposed(x, kernel), expected)
+
+
+@pytest.mark.parametrize(
+    ("images", "kernel", "stride", "own"),
+    [
+        ((128, 14, 14, 6), (5, 5, 6, 16), 1, True),
+        ((32, 24, 24, 4), (3, 3, 4, 16), 1, True),
+        ((16, 32, 32, 4), (3, 3, 4, 16), 1, False),
+        ((64, 12, 12, 12), (3, 3, 12, 12), 1, False),
+        ((32, 24, 24, 4), (3, 3, 4, 4), 1, False),
+        ((32, 48, 48, 4), (3, 3, 4, 16), 2, False),
+        ((2, 32, 32, 64), (3, 3, 64, 64), 1, True),
+    ],
+    ids=["LeNet's second", "many images", "few images", "few terms", "little work", "stride", "much work"],
+)
+def test_kernel_gradients_of_long_sums_are_made_by_xlas_own_convolution(images, kernel, stride, own):
+    gradient = jax.jit(jax.grad(lambda k, x: fcnn.conv(x, k, stride=stride).sum()))
+    program = gradient.lower(*(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (kernel, images)))
+    (line,) = re.findall("stablehlo.convolution.*", program.as_text())
+    assert ("lhs_dilate = [2, 1]" in line) == own
+
+
+def test_a_kernel_gradient_of_long_sums_equals_its_reference_in_float32():
+    x, kernel, dy = small_integers((40, 18, 20, 4), (3, 3, 4, 24), (40, 16, 18, 24))
+
+    def gradient():
+        return jax.vjp(lambda kernel: fcnn.conv(x, kernel, padding=0), kernel)[1](dy)[0]
+
+    with fcnn.autodiff():
+        expected = gradient()
+    np.testing.assert_array_equal(gradient(), expected)
 
 
 @pytest.mark.parametrize("images", [1, 3, 8])

@@ -3,7 +3,10 @@
 XLA of JAX 0.10 and later hands a 2D convolution in float32 or float64 to YNNPACK unless its input is dilated. So the
 rows of the input, the taps and the steps of the window are all set twice as far apart: the window meets the same
 pixels, and XLA's own convolution runs. In float32, from some 30 million multiply-adds on, its own is faster: 1.1 to
-1.9 times forward and for dx, 1.2 to 4 times for dkernel. Forward and for dx YNNPACK stays where the image made is
+1.9 times forward and for dx, 1.2 to 4 times for dkernel. YNNPACK makes dkernel without a stride slower the more images
+and pixels are summed up: 5x5, 6 to 16 channels on 128 images of 14 x 14 pixels takes 3.2 ms, and 1.3 by XLA's own. So
+there a quarter of the multiply-adds is enough: of 36 random shapes below, XLA's own took 0.57 times as long in the
+middle, and 1.24 at worst. Forward and for dx YNNPACK stays where the image made is
 larger than a core's cache and its rows are shared out among threads (XLA's own takes up to 1.8 times as long), and on
 fewer than 32 input channels, where the dilation slows the sums themselves. With a stride XLA's own is level or faster
 forward at every size, by up to 1.9 times; for dx the input is dilated already. In float64 XLA's own takes 10 times as
@@ -24,6 +27,7 @@ from functional_cnn.ops._formulations import banded, blocks, canonical, patches,
 from functional_cnn.ops._formulations.plain import Convolve, ConvSpec
 
 _LARGE = 2**25  # multiply-adds
+_MANY_IMAGES, _MANY_TERMS, _LARGE_OF_MANY = 32, 10_000, 2**23  # for dkernel; the terms of one of its numbers
 _IN_CACHE = 2**18  # numbers of one image that the map makes
 _MANY_CHANNELS = 32
 _CHANNELS_AT_ONCE = 64  # of YNNPACK's matrix product with AVX-512
@@ -36,7 +40,8 @@ def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
     if banded.fits(spec, x, kernel, outputs):
         return banded.forward(spec, x, kernel)
     pays = _pays(spec, x.shape[-1], outputs, kernel.shape[-1])
-    return plain.forward(spec, x, kernel, _convolve_of(spec, pays, x.shape[0], outputs, kernel))
+    chosen = _convolve_of(pays, x.shape[0], outputs, kernel)
+    return plain.forward(spec, x, kernel, chosen)
 
 
 def input_gradient(
@@ -50,7 +55,7 @@ def input_gradient(
         of_stride_1 = functools.partial(input_gradient, sharding=sharding)
         return blocks.input_gradient(spec, dy, kernel, inputs, of_stride_1)
     pays = max(spec.window.stride) == 1 and _pays(spec, dy.shape[-1], inputs, kernel.shape[-2])
-    chosen = _convolve_of(spec, pays, dy.shape[0], dy.shape[1:-1], kernel)
+    chosen = _convolve_of(pays, dy.shape[0], dy.shape[1:-1], kernel)
     if dy.size + dy.shape[0] * math.prod(inputs) * kernel.shape[-2] < kernel.size:
         return _input_gradient_of_flipped_images(spec, dy, kernel, inputs, sharding, chosen)
     return plain.input_gradient(spec, dy, kernel, inputs, sharding, chosen)
@@ -103,16 +108,19 @@ def _tasks_of_a_row(pixels: int, channels: int, terms: int) -> int:
 
 
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    chosen = _convolve_of(spec, True, dy.shape[0], dy.shape[1:-1], kernel)
+    images, *pixels, _ = dy.shape
+    many = images >= _MANY_IMAGES and images * math.prod(pixels) >= _MANY_TERMS
+    large = _LARGE_OF_MANY if many and max(spec.window.stride) == 1 else _LARGE
+    chosen = _convolve_of(True, images, tuple(pixels), kernel, large)
     if chosen is convolve:
         spec, dy, x = strips.cut(spec, dy, x)
     return plain.kernel_gradient(spec, dy, x, kernel, chosen)
 
 
-def _convolve_of(spec: ConvSpec, pays: bool, batch: int, outputs: Sizes, kernel: jax.Array) -> Convolve:
+def _convolve_of(pays: bool, batch: int, outputs: Sizes, kernel: jax.Array, large: int = _LARGE) -> Convolve:
     plane, single = len(outputs) == 2, kernel.dtype == jnp.float32
-    large = plain.multiply_adds(batch, outputs, kernel) >= _LARGE
-    return convolve if pays and plane and single and large else canonical.convolve
+    worth_it = plain.multiply_adds(batch, outputs, kernel) >= large
+    return convolve if pays and plane and single and worth_it else canonical.convolve
 
 
 def convolve(lhs: jax.Array, rhs: jax.Array, *, padding: Pads, **options: Any) -> jax.Array:
