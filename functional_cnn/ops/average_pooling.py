@@ -127,7 +127,7 @@ def _window_sum(window, x):
 
 
 def _reciprocal_counts(spec: AvgPoolSpec, dtype) -> np.ndarray:
-    """1 / m_p, static, (*output, 1)."""
+    """1 / m_p, static, (*output, 1), or a scalar where all are the same, which a loop need not look up."""
     if spec.divisor_override is not None:
         return np.asarray(1 / spec.divisor_override, dtype)
     counted, window = spec.inputs, spec.window
@@ -135,7 +135,9 @@ def _reciprocal_counts(spec: AvgPoolSpec, dtype) -> np.ndarray:
         counted = tuple(n + lo + hi for n, (lo, hi) in zip(spec.inputs, spec.explicit, strict=True))
         rest = ((0, hi - asked) for (_, hi), (_, asked) in zip(window.padding, spec.explicit, strict=True))
         window = window._replace(padding=tuple(rest))
-    return (1 / _window.real_taps(window, counted).sum(-1, keepdims=True)).astype(dtype)
+    counts = _window.real_taps(window, counted).sum(-1, keepdims=True)
+    same = (counts == counts.flat[0]).all()
+    return (1 / (counts.flat[0] if same else counts)).astype(dtype)
 
 
 def _avg_fwd(spec, x):
