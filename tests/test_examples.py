@@ -77,13 +77,13 @@ def test_finetune_trains_from_a_file_and_from_random_weights(tmp_path):
 
 @pytest.mark.slow
 def test_finetune_takes_a_state_dict(tmp_path):
-    model = fcnn.models.mobilenet_v2(num_classes=20)
+    model = fcnn.models.create("resnet18", num_classes=20)
     params, state = model.init(jax.random.key(0))
-    arrays = fcnn.pretrained.to_torch(model, params, state, library="timm")
+    arrays = fcnn.pretrained.to_torch(model, params, state, library="torchvision")
     save_file(
         {name: np.ascontiguousarray(array) for name, array in arrays.items()}, tmp_path / "w.safetensors"
     )
-    weights = ("--weights", "w.safetensors", "--model", "mobilenet_v2", "--classes", "20")
+    weights = ("--weights", "w.safetensors", "--model", "resnet18", "--classes", "20")
     # Three programs of a deep network, each run a few times.
     compiled_fast = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     short = ("--image-size", "32", "--epochs", "1")
