@@ -19,6 +19,8 @@ from benchmarks.networks import SETTINGS
 from benchmarks.report import geometric_mean
 from benchmarks.steps import make_problem, require_equal
 
+pytestmark = pytest.mark.usefixtures("without_optimizations")
+
 ROOT = Path(__file__).parent.parent.parent
 PARAMETERS = {
     "lenet": 61_706,

@@ -48,7 +48,7 @@ TWINS = {
     "torchvision resnet50 scanned": ("resnet50", {}, models.resnet(depth=50, scan=True, num_classes=CLASSES)),
     "torchvision vgg13_bn": (
         "vgg13_bn",
-        {"dropout": 0.0},
+        {"dropout": 0.0, "init_weights": False},  # what they start with is drawn twice otherwise
         models.vgg(depth=13, norm="batch", dropout=0.0, num_classes=CLASSES),
     ),
     "torchvision densenet121": ("densenet121", {}, models.densenet(num_classes=CLASSES)),
