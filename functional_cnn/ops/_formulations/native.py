@@ -6,11 +6,11 @@ pixels, and XLA's own convolution runs. In float32, from some 30 million multipl
 1.9 times forward and for dx, 1.2 to 4 times for dkernel. YNNPACK makes dkernel without a stride slower the more images
 and pixels are summed up: 5x5, 6 to 16 channels on 128 images of 14 x 14 pixels takes 3.2 ms, and 1.3 by XLA's own. So
 there a quarter of the multiply-adds is enough: of 36 random shapes below, XLA's own took 0.57 times as long in the
-middle, and 1.24 at worst. Forward and for dx YNNPACK stays where the image made is
-larger than a core's cache and its rows are shared out among threads (XLA's own takes up to 1.8 times as long), and on
-fewer than 32 input channels, where the dilation slows the sums themselves. With a stride XLA's own is level or faster
-forward at every size, by up to 1.9 times; for dx the input is dilated already. In float64 XLA's own takes 10 times as
-long. All this was measured on two cores with AVX-512.
+middle, and 1.24 at worst. Forward and for dx YNNPACK stays where the image made is larger than a core's cache and its
+rows are shared out among threads (XLA's own takes up to 1.8 times as long), and on fewer than 32 input channels, where
+the dilation slows the sums themselves. With a stride XLA's own is level or faster forward at every size, by up to 1.9
+times; for dx the input is dilated already. In float64 XLA's own takes 10 times as long. All this was measured on two
+cores with AVX-512.
 """
 
 import functools
@@ -40,8 +40,7 @@ def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
     if banded.fits(spec, x, kernel, outputs):
         return banded.forward(spec, x, kernel)
     pays = _pays(spec, x.shape[-1], outputs, kernel.shape[-1])
-    chosen = _convolve_of(pays, x.shape[0], outputs, kernel)
-    return plain.forward(spec, x, kernel, chosen)
+    return plain.forward(spec, x, kernel, _convolve_of(pays, x.shape[0], outputs, kernel))
 
 
 def input_gradient(
@@ -108,10 +107,10 @@ def _tasks_of_a_row(pixels: int, channels: int, terms: int) -> int:
 
 
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    images, *pixels, _ = dy.shape
+    images, pixels = dy.shape[0], dy.shape[1:-1]
     many = images >= _MANY_IMAGES and images * math.prod(pixels) >= _MANY_TERMS
     large = _LARGE_OF_MANY if many and max(spec.window.stride) == 1 else _LARGE
-    chosen = _convolve_of(True, images, tuple(pixels), kernel, large)
+    chosen = _convolve_of(True, images, pixels, kernel, large)
     if chosen is convolve:
         spec, dy, x = strips.cut(spec, dy, x)
     return plain.kernel_gradient(spec, dy, x, kernel, chosen)
