@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 
-def apart(fun: Callable[..., Any], *args: Any, witness: jax.Array, like: Any = None) -> Any:
+def apart(fun: Callable[..., Any], *args: Any, like: Any = None) -> Any:
     """fun(*args), which on CPU stands in a branch of a condition that XLA cannot see through.
 
     So XLA makes the arguments before and the result as a whole. Outside a branch it may compute either anew in each
@@ -16,21 +16,20 @@ def apart(fun: Callable[..., Any], *args: Any, witness: jax.Array, like: Any = N
     before; ``lax.optimization_barrier`` forbids that, but XLA:CPU takes barriers out before it fuses.
 
     Args:
-      witness: a small floating array, of which the condition is made: it holds whatever the values are, but not for
-        what XLA knows of them. Where it is the same on all devices, as parameters are, they need not agree on it.
       like: arrays of the result's types, where they are at hand; else fun is traced once more for them.
     """
 
     def never(*args):
         return jax.tree.map(jnp.zeros_like, fun(*args) if like is None else like)
 
-    # Elsewhere barriers hold, and a constant condition is none.
-    always = lax.platform_dependent(
-        witness, cpu=_holds, default=lambda witness: jnp.full_like(_holds(witness), True)
-    )
-    return lax.cond(always, fun, never, *args)
+    return lax.cond(lax.platform_dependent(cpu=_unknown_true, default=_true), fun, never, *args)
 
 
-def _holds(witness: jax.Array) -> jax.Array:
-    """True: any number times zero is zero or NaN, and neither is above zero."""
-    return ~(jnp.sum(witness) * 0 > 0)
+# XLA:CPU takes the barrier out too, but by then it has simplified its conditions for the last time. Elsewhere barriers
+# hold, and a condition would be asked.
+def _unknown_true() -> jax.Array:
+    return lax.optimization_barrier(_true())
+
+
+def _true() -> jax.Array:
+    return jnp.full((), True)

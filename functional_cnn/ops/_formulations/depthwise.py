@@ -29,7 +29,7 @@ def fits(spec: ConvSpec, kernel: jax.Array) -> bool:
 
 
 def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return apart(functools.partial(_sum_over_taps, spec.window), *widened(x, kernel), witness=kernel)
+    return apart(functools.partial(_sum_over_taps, spec.window), *widened(x, kernel))
 
 
 def _sum_over_taps(window: Window, x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -50,7 +50,7 @@ def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Siz
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
     # Sums over examples stay outside: they may be those of several devices, which XLA joins with other gradients',
     # up to 256; so all taps are one array.
-    sums = apart(functools.partial(_sums_of_examples, spec.window), *widened(dy, x), witness=kernel)
+    sums = apart(functools.partial(_sums_of_examples, spec.window), *widened(dy, x))
     return jnp.sum(sums, axis=1).reshape(kernel.shape)
 
 
