@@ -19,8 +19,11 @@ def apart(fun: Callable[..., Any], *args: Any, like: Any = None) -> Any:
       like: arrays of the result's types, where they are at hand; else fun is traced once more for them.
     """
 
+    if like is None:
+        like = jax.eval_shape(fun, *args)
+
     def never(*args):
-        return jax.tree.map(jnp.zeros_like, fun(*args) if like is None else like)
+        return jax.tree.map(jnp.zeros_like, like)
 
     return lax.cond(lax.platform_dependent(cpu=_unknown_true, default=_true), fun, never, *args)
 
