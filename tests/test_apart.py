@@ -25,7 +25,9 @@ def test_apart_is_the_function():
     chex.assert_trees_all_equal(jax.jit(lambda x: apart(jnp.negative, x, like=x))(X), -X)
 
 
-@pytest.mark.parametrize("batched", [jax.vmap, lambda fun: lambda *args: jax.lax.map(lambda a: fun(*a), args)])
+@pytest.mark.parametrize(
+    "batched", [jax.vmap, lambda fun: lambda *args: jax.lax.map(lambda a: fun(*a), args)]
+)
 def test_the_condition_stays_for_each_example(batched):
     function = batched(lambda x, y: apart(jnp.add, x, y))
     chex.assert_trees_all_equal(function(X, X), X + X)

@@ -11,7 +11,7 @@ from jax import lax
 
 import functional_cnn as fcnn
 from functional_cnn._window import Window
-from functional_cnn.ops._formulations import banded, blocks, canonical, native, plain, strips
+from functional_cnn.ops._formulations import banded, blocks, canonical, native, plain, strips, winograd
 from functional_cnn.ops._formulations.plain import ConvSpec
 
 pytestmark = pytest.mark.usefixtures("without_optimizations")
@@ -130,6 +130,106 @@ def test_convolutions_over_blocks_have_the_same_input_gradient(window):
     dy = jax.random.normal(jax.random.key(2), (2, *window.output_sizes(inputs), 6))
     found = blocks.input_gradient(spec, dy, kernel, inputs, plain.input_gradient)
     np.testing.assert_allclose(found, plain.input_gradient(spec, dy, kernel, inputs), rtol=1e-12, atol=1e-12)
+
+
+TILES = {
+    "even": ((6, 8), ((1, 1), (1, 1))),
+    "odd": ((7, 5), ((1, 1), (1, 1))),
+    "unpadded": ((6, 7), ((0, 0), (0, 0))),
+    "padding larger than window": ((4, 3), ((8, 5), (3, 0))),
+    "cropped": ((9, 8), ((-1, 1), (0, -2))),
+    "one pixel": ((1, 1), ((1, 1), (1, 1))),
+}
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize(("inputs", "pads"), TILES.values(), ids=TILES)
+def test_tiles_are_the_same_convolution(inputs, pads, parts, monkeypatch):
+    monkeypatch.setattr(winograd, "_parts", lambda images, numbers: parts)
+    spec = ConvSpec(Window((3, 3), (1, 1), pads, (1, 1)), 1, None)
+    x = jax.random.normal(jax.random.key(0), (4, *inputs, 3))
+    kernel = jax.random.normal(jax.random.key(1), (3, 3, 3, 5))
+    dy = jax.random.normal(jax.random.key(2), (4, *spec.window.output_sizes(inputs), 5))
+    for found, expected in (
+        (winograd.forward(spec, x, kernel), plain.forward(spec, x, kernel)),
+        (winograd.input_gradient(spec, dy, kernel, inputs), plain.input_gradient(spec, dy, kernel, inputs)),
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_tiles_are_differentiated_and_mapped_over(monkeypatch):
+    monkeypatch.setattr(winograd, "_parts", lambda images, numbers: 2)
+    spec = ConvSpec(GEOMETRIES["padded"], 1, None)
+    x = jax.random.normal(jax.random.key(0), (3, 2, 5, 6, 3))
+    kernel = jax.random.normal(jax.random.key(1), (3, 3, 3, 3, 4))
+
+    def maps(forward):
+        def loss(x, kernel):
+            return (forward(spec, x, kernel) ** 3).sum()
+
+        gradients = jax.grad(loss, (0, 1))
+        return jax.vmap(gradients)(x, kernel), jax.jvp(gradients, (x[0], kernel[0]), (x[1], kernel[1]))
+
+    for found, expected in zip(
+        *map(jax.tree.leaves, (maps(winograd.forward), maps(plain.forward))), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("images", "channels", "of_tiles"),
+    [
+        ((32, 16, 16), (128, 128), True),
+        ((32, 8, 8), (256, 256), True),
+        ((8, 14, 14), (256, 512), True),
+        ((8, 7, 7), (512, 512), False),
+        ((32, 16, 16), (64, 256), False),
+        ((8, 14, 14), (128, 128), False),
+        ((64, 3, 3), (256, 256), False),
+        ((4, 256, 256), (128, 128), False),
+        ((0, 16, 16), (128, 128), False),
+    ],
+    ids=[
+        "128 channels",
+        "256 channels",
+        "other channels made",
+        "fewer tiles than channels",
+        "few channels",
+        "little work",
+        "tiles that reach beyond",
+        "large images",
+        "no image",
+    ],
+)
+def test_3x3_convolutions_of_many_channels_are_made_of_tiles(images, channels, of_tiles):
+    x, kernel = (jax.ShapeDtypeStruct(s, jnp.float32) for s in ((*images, channels[0]), (3, 3, *channels)))
+    for maps in (fcnn.conv, jax.grad(lambda x, kernel: fcnn.conv(x, kernel).sum())):
+        assert ("stablehlo.convolution" not in jax.jit(maps).lower(x, kernel).as_text()) == of_tiles
+    window = GEOMETRIES["padded"]
+    for other in (
+        window._replace(stride=(1, 2)),
+        window._replace(dilation=(2, 1)),
+        window._replace(size=(3, 2)),
+    ):
+        assert not winograd.fits(ConvSpec(other, 1, None), 32, (16, 16), kernel)
+    assert not winograd.fits(ConvSpec(window, 1, None), 32, (16, 16), kernel.update(dtype=jnp.float64))
+
+
+def test_images_are_taken_in_parts_of_many_tiles():
+    assert [winograd._parts(images, 2**18) for images in (0, 1, 8, 16, 24, 32, 37)] == [1, 1, 1, 1, 2, 2, 1]
+    assert winograd._parts(4, 2**22) == 4
+
+
+def test_a_convolution_of_tiles_equals_its_reference_in_float32():
+    x, kernel, dy = small_integers((32, 16, 16, 128), (3, 3, 128, 128), (32, 16, 16, 128))
+
+    def both(x, kernel, dy):
+        y, pull = jax.vjp(fcnn.conv, x, kernel)
+        return y, pull(dy)
+
+    with fcnn.autodiff():
+        expected = both(x, kernel, dy)
+    jax.tree.map(np.testing.assert_array_equal, both(x, kernel, dy), expected)
 
 
 @pytest.mark.parametrize(

@@ -185,11 +185,13 @@ def test_dense_with_a_kernel_split_over_its_outputs(devices):
         ((4, 16, 16, 32), (3, 3, 32, 128), {}),
         ((8, 28, 28, 1), (5, 5, 1, 7), {}),
         ((4, 32, 32, 8), (3, 3, 8, 32), {"stride": 2}),
+        ((32, 8, 8, 128), (3, 3, 128, 128), {}),
+        ((32, 16, 16, 128), (3, 3, 128, 128), {}),
     ],
-    ids=["groups", "3D", "tiled", "strips", "banded", "blocks"],
+    ids=["groups", "3D", "tiled", "strips", "banded", "blocks", "Winograd's", "Winograd's in parts"],
 )
 def test_convolution_gathers_no_image(devices, x, kernel, options, axis_type):
-    # Small integers, whose sums are exact in float32, since strips, bands and blocks are not for float64.
+    # Small integers, whose sums are exact in float32, since the last are not for float64.
     x, kernel = (
         jax.random.randint(jax.random.key(number), shape, -1, 2).astype(jnp.float32)
         for number, shape in enumerate((x, kernel))

@@ -23,7 +23,7 @@ from jax import lax
 
 from functional_cnn import _window
 from functional_cnn._window import Pads, Sizes
-from functional_cnn.ops._formulations import banded, blocks, canonical, patches, plain, strips
+from functional_cnn.ops._formulations import banded, blocks, canonical, patches, plain, strips, winograd
 from functional_cnn.ops._formulations.plain import Convolve, ConvSpec
 
 _LARGE = 2**25  # multiply-adds
@@ -39,6 +39,8 @@ def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
     outputs = spec.window.output_sizes(x.shape[1:-1])
     if banded.fits(spec, x, kernel, outputs):
         return banded.forward(spec, x, kernel)
+    if winograd.fits(spec, x.shape[0], outputs, kernel):
+        return winograd.forward(spec, x, kernel)
     pays = _pays(spec, x.shape[-1], outputs, kernel.shape[-1])
     return plain.forward(spec, x, kernel, _convolve_of(pays, x.shape[0], outputs, kernel))
 
@@ -50,6 +52,8 @@ def input_gradient(
         return patches.input_gradient(spec, dy, kernel, inputs)
     if banded.fits(spec, dy, kernel, dy.shape[1:-1]):
         return banded.input_gradient(spec, dy, kernel, inputs)
+    if winograd.fits(spec, dy.shape[0], inputs, kernel):
+        return winograd.input_gradient(spec, dy, kernel, inputs)
     if blocks.fits(spec, dy, kernel):
         of_stride_1 = functools.partial(input_gradient, sharding=sharding)
         return blocks.input_gradient(spec, dy, kernel, inputs, of_stride_1)
