@@ -16,14 +16,13 @@ def apart(fun: Callable[..., Any], *args: Any, like: Any = None) -> Any:
     before; ``lax.optimization_barrier`` forbids that, but XLA:CPU takes barriers out before it fuses.
 
     Args:
-      like: arrays of the result's types, where they are at hand; else fun is traced once more for them.
+      like: arrays of the result's types, where they are at hand. Else fun is traced once more for its types, and XLA
+        compiles zeros for the branch that is never taken.
     """
-
-    if like is None:
-        like = jax.eval_shape(fun, *args)
+    types = jax.eval_shape(fun, *args) if like is None else None
 
     def never(*args):
-        return jax.tree.map(jnp.zeros_like, like)
+        return jax.tree.map(jnp.zeros_like, types) if like is None else like
 
     return lax.cond(lax.platform_dependent(cpu=_unknown_true, default=_true), fun, never, *args)
 

@@ -142,10 +142,10 @@ TILES = {
 }
 
 
-@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("in_parts", [False, True])
 @pytest.mark.parametrize(("inputs", "pads"), TILES.values(), ids=TILES)
-def test_tiles_are_the_same_convolution(inputs, pads, parts, monkeypatch):
-    monkeypatch.setattr(winograd, "_parts", lambda images, numbers: parts)
+def test_tiles_are_the_same_convolution(inputs, pads, in_parts, monkeypatch):
+    monkeypatch.setattr(winograd, "_LEAST_AT_ONCE", 1 if in_parts else 2**20)
     spec = ConvSpec(Window((3, 3), (1, 1), pads, (1, 1)), 1, None)
     x = jax.random.normal(jax.random.key(0), (4, *inputs, 3))
     kernel = jax.random.normal(jax.random.key(1), (3, 3, 3, 5))
@@ -158,7 +158,7 @@ def test_tiles_are_the_same_convolution(inputs, pads, parts, monkeypatch):
 
 
 def test_tiles_are_differentiated_and_mapped_over(monkeypatch):
-    monkeypatch.setattr(winograd, "_parts", lambda images, numbers: 2)
+    monkeypatch.setattr(winograd, "_LEAST_AT_ONCE", 1)
     spec = ConvSpec(GEOMETRIES["padded"], 1, None)
     x = jax.random.normal(jax.random.key(0), (3, 2, 5, 6, 3))
     kernel = jax.random.normal(jax.random.key(1), (3, 3, 3, 3, 4))
@@ -181,12 +181,12 @@ def test_tiles_are_differentiated_and_mapped_over(monkeypatch):
     [
         ((32, 16, 16), (128, 128), True),
         ((32, 8, 8), (256, 256), True),
-        ((8, 14, 14), (256, 512), True),
+        ((4, 32, 32), (512, 256), False),
         ((8, 7, 7), (512, 512), False),
         ((32, 16, 16), (64, 256), False),
         ((8, 14, 14), (128, 128), False),
         ((64, 3, 3), (256, 256), False),
-        ((4, 256, 256), (128, 128), False),
+        ((4, 256, 256), (128, 128), True),
         ((0, 16, 16), (128, 128), False),
     ],
     ids=[
@@ -215,9 +215,20 @@ def test_3x3_convolutions_of_many_channels_are_made_of_tiles(images, channels, o
     assert not winograd.fits(ConvSpec(window, 1, None), 32, (16, 16), kernel.update(dtype=jnp.float64))
 
 
-def test_images_are_taken_in_parts_of_many_tiles():
-    assert [winograd._parts(images, 2**18) for images in (0, 1, 8, 16, 24, 32, 37)] == [1, 1, 1, 1, 2, 2, 1]
-    assert winograd._parts(4, 2**22) == 4
+@pytest.mark.parametrize(
+    ("images", "outputs", "rows"),
+    [
+        (4, (64, 64), 8),
+        (1, (512, 512), 4),
+        (8, (28, 28), 14),
+        (32, (8, 8), 4),
+        (4, (33, 33), 17),
+        (64, (7, 512), 1),
+    ],
+)
+def test_rows_of_tiles_are_taken_in_parts(images, outputs, rows):
+    kernel = jax.ShapeDtypeStruct((3, 3, 128, 128), jnp.float32)
+    assert winograd._rows_at_once(images, outputs, kernel) == rows
 
 
 def test_a_convolution_of_tiles_equals_its_reference_in_float32():

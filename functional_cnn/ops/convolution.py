@@ -43,7 +43,7 @@ def conv(
     Returns:
       (N, *output, O) of x's dtype, output = (H + lo + hi - d (k - 1) - 1) // s + 1. float16 and bfloat16
       accumulate in float32. On CPU a value that is not finite may make nan of whole rows, other groups and
-      blocks of s pixels along each axis that its windows meet, in gradients too.
+      blocks of s pixels, or 2, along each axis that its windows meet, in gradients too.
 
     Raises:
       ValueError: a shape, a pad or a number does not fit, or the output would be empty.

@@ -50,7 +50,8 @@ def conv_transpose(
     Returns:
       (N, *output, O) of x's dtype, output = (H - 1) s - lo - hi + d (k - 1) + 1 + output_padding, or H s
       with "SAME". float16 and bfloat16 accumulate in float32. On CPU a value that is not finite may make nan
-      of whole rows, other groups and blocks of s pixels along each axis that its windows meet, in gradients too.
+      of whole rows, other groups and blocks of s pixels, or 2, along each axis that its windows meet, in
+      gradients too.
 
     Raises:
       ValueError: a shape, a pad or a number does not fit, or the output would be empty.

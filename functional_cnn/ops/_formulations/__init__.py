@@ -16,6 +16,7 @@ it with JAX 0.10.2, float32:
 | 3D | all | a 2D convolution of the slices under the window, as channels | 3 to 7 |
 | image smaller than the window | forward, dx | a matrix product whose rows are what the windows meet | 1.8 to 160 |
 | narrow: 8 small images and more | forward, dx | rows of pixels as the channels of a 1D convolution | 0.8 to 40 |
+| 3x3 from 128 channels and more to as many | forward, dx | Winograd's tiles of 4 x 4 pixels | 1.0 to 2.7 |
 | strided, few channels in dy | dx | one of stride 1 whose channels are blocks of pixels | 0.6 to 25 |
 | any other, 2D | all | XLA's own convolution in place of YNNPACK's | 1.1 to 4 |
 | | dkernel of fewer than 8 images | the same on strips of their rows as images | 1.1 to 4.7 on top of that |

@@ -40,7 +40,7 @@ _LEAST_CHANNELS = 128
 _LEAST_WORK = 2**28  # multiply-adds
 _MOST_WASTE = 0.6  # products over the multiply-adds of a direct convolution, 4 / 9 for images of even size
 # Numbers that tiles and their products hold at once: fewer keep threads less busy, more leave a processor's caches.
-_PART, _LARGEST_IMAGE = 3 * 2**20, 2**23
+_LEAST_AT_ONCE = 7 * 2**19
 
 
 def fits(spec: ConvSpec, images: int, outputs: Sizes, kernel: jax.Array) -> bool:
@@ -48,65 +48,84 @@ def fits(spec: ConvSpec, images: int, outputs: Sizes, kernel: jax.Array) -> bool
     of_stride_1 = max(*window.stride, *window.dilation) == 1
     if window.size != (3, 3) or not of_stride_1 or spec.groups > 1 or kernel.dtype != jnp.float32:
         return False
-    pixels, tiles, channels = math.prod(outputs), math.prod(_tiles(outputs)), min(kernel.shape[-2:])
+    channels, made = kernel.shape[-2:]
+    pixels, tiles = math.prod(outputs), math.prod(_tiles(outputs))
+    # With other channels made, forward and dx share no compiled loop: U-Net's step, half of whose work is such
+    # convolutions, would take 1.6 times as long to compile as Flax's, and not 1.3 times.
     return (
-        _LEAST_CHANNELS <= channels <= images * tiles
+        _LEAST_CHANNELS <= channels == made <= images * tiles
         and plain.multiply_adds(images, outputs, kernel) >= _LEAST_WORK
         and 16 * tiles <= _MOST_WASTE * 9 * pixels
-        and _numbers(outputs, kernel) <= _LARGEST_IMAGE
     )
 
 
 def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
     outputs = spec.window.output_sizes(x.shape[1:-1])
-    parts = _parts(x.shape[0], _numbers(outputs, kernel))
-    return apart(functools.partial(_convolved, spec, spec.window.padding, outputs, parts, False), x, kernel)
+    rows = _rows_at_once(x.shape[0], outputs, kernel)
+    return apart(functools.partial(_convolved, spec, spec.window.padding, outputs, rows, False), x, kernel)
 
 
 def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Sizes) -> jax.Array:
     pads = _window.input_gradient_pads(spec.window, inputs, dy.shape[1:-1])
-    parts = _parts(dy.shape[0], _numbers(inputs, kernel))
-    return apart(functools.partial(_convolved, spec, pads, inputs, parts, True), dy, kernel)
+    rows = _rows_at_once(dy.shape[0], inputs, kernel)
+    return apart(functools.partial(_convolved, spec, pads, inputs, rows, True), dy, kernel)
 
 
 # Jitted, so that equal layers of a network are traced once.
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
 def _convolved(
-    spec: ConvSpec, pads: Pads, outputs: Sizes, parts: int, adjoint: bool, x: jax.Array, kernel: jax.Array
+    spec: ConvSpec, pads: Pads, outputs: Sizes, rows: int, adjoint: bool, x: jax.Array, kernel: jax.Array
 ) -> jax.Array:
     """The images of sizes ``outputs`` that the taps make of x, or for the adjoint the flipped taps, from O to C."""
     taps, contracted = _of_taps(kernel, flipped=adjoint), 2 if adjoint else 1
 
-    def made_of(x):
+    all_rows, columns = _tiles(outputs)
+    parts = -(-all_rows // rows)
+    above_and_below, beside = (
+        (lo, 2 * t + 2 - n - lo)
+        for n, (lo, _), t in zip(x.shape[1:-1], pads, (parts * rows, columns), strict=True)
+    )
+
+    def made_of(pixels):
         first, second = (
             lax.dot_general(a, b, (((4,), (contracted,)), ((0,), (0,))), precision=spec.precision)
-            for a, b in zip(_of_pixels(x, pads, _tiles(outputs)), taps, strict=True)
+            for a, b in zip(_of_pixels(pixels), taps, strict=True)
         )
-        return _of_products(first, second, outputs)
+        return _of_products(first, second)
 
-    return made_of(x) if parts == 1 else _in_parts(made_of, x, parts)
-
-
-def _numbers(outputs: Sizes, kernel: jax.Array) -> int:
-    """How many the tiles of an image and their products hold."""
-    return 16 * math.prod(_tiles(outputs)) * sum(kernel.shape[-2:])
-
-
-def _parts(images: int, numbers: int) -> int:
-    """Into how many equal parts the images are cut."""
-    large = (n for n in range(2, images + 1) if images % n == 0 and images // n * numbers >= _PART)
-    return max(large, default=1)
+    if parts == 1:
+        y = made_of(_views.pad_spatial(x, (above_and_below, beside)))
+    else:
+        y = _in_parts(made_of, _views.pad_spatial(x, (above_and_below, (0, 0))), rows, beside)
+    return lax.slice(y, (0, 0, 0, 0), (x.shape[0], *outputs, y.shape[-1]))
 
 
-def _in_parts(made_of: Callable[[jax.Array], jax.Array], x: jax.Array, parts: int) -> jax.Array:
-    """What is made of the images, of one part of them after the other."""
-    # A part is every so manyth image: devices that share the images then have some of each.
-    x = x.reshape(x.shape[0] // parts, parts, *x.shape[1:])
-    y = lax.map(lambda part: made_of(lax.dynamic_index_in_dim(x, part, 1, keepdims=False)), jnp.arange(parts))
-    return jnp.swapaxes(y, 0, 1).reshape(x.shape[0] * parts, *y.shape[2:])
+def _rows_at_once(images: int, outputs: Sizes, kernel: jax.Array) -> int:
+    """How many rows of tiles are taken at once, of all images, as devices may share these."""
+    rows, columns = _tiles(outputs)
+    numbers = 16 * images * rows * columns * sum(kernel.shape[-2:])
+    return -(-rows // max(1, numbers // _LEAST_AT_ONCE))
 
 
-def _of_products(first: jax.Array, second: jax.Array, outputs: Sizes) -> jax.Array:
+def _in_parts(
+    made_of: Callable[[jax.Array], jax.Array], x: jax.Array, rows: int, beside: tuple[int, int]
+) -> jax.Array:
+    """What is made of the images, of so many rows of their tiles after the other."""
+    starts = np.arange(0, x.shape[1] - 2, 2 * rows)
+
+    def some(start):
+        part = lax.dynamic_slice_in_dim(x, start, 2 * rows + 2, axis=1)
+        # Padded here, which copies the part: XLA would fuse its cut with what is made of it, to a slow loop.
+        return made_of(_views.pad_spatial(part, ((0, 0), beside)))
+
+    def step(y, start):
+        return lax.dynamic_update_slice_in_dim(y, some(start), start, axis=1), None
+
+    nothing = jnp.zeros_like(jax.eval_shape(some, 0))
+    return lax.scan(step, jnp.concatenate([nothing] * starts.size, axis=1), starts)[0]
+
+
+def _of_products(first: jax.Array, second: jax.Array) -> jax.Array:
     """The images, of the products of each pair, (8, N, *tiles, channels)."""
     _, images, rows, columns, channels = first.shape
     # XLA compiles a loop over fewer axes sooner. Axes are split and merged one at a time, which JAX does on a mesh of
@@ -117,23 +136,21 @@ def _of_products(first: jax.Array, second: jax.Array, outputs: Sizes) -> jax.Arr
     y = _sums(along_rows[:2], along_rows[2:], 0)  # a tile's column, its row, then the tiles
     y = y.transpose(2, 1, 3, 0, 4).reshape(images, rows, 2, columns, 2, channels)
     y = y.reshape(images, 2 * rows, columns, 2, channels)
-    y = y.reshape(images, 2 * rows, 2 * columns, channels)
-    return lax.slice(y, (0, 0, 0, 0), (images, *outputs, channels))
+    return y.reshape(images, 2 * rows, 2 * columns, channels)
 
 
 def _tiles(outputs: Sizes) -> Sizes:
     return tuple(-(-size // 2) for size in outputs)
 
 
-def _of_pixels(x: jax.Array, pads: Pads, tiles: Sizes) -> list[jax.Array]:
+def _of_pixels(pixels: jax.Array) -> list[jax.Array]:
     """The factors of m that are made of pixels: two arrays (8, N, *tiles, C), m0 and m1 of rows in the first."""
-    pads = tuple((lo, 2 * t + 2 - n - lo) for n, (lo, _), t in zip(x.shape[1:-1], pads, tiles, strict=True))
-    padded = _views.pad_spatial(x, pads)
-    by_two = padded.reshape(padded.shape[0], tiles[0] + 1, 2, *padded.shape[2:])
-    upper, lower = (lax.slice_in_dim(by_two, i, i + tiles[0], axis=1) for i in range(2))
+    rows, columns = ((size - 2) // 2 for size in pixels.shape[1:-1])
+    by_two = pixels.reshape(pixels.shape[0], rows + 1, 2, *pixels.shape[2:])
+    upper, lower = (lax.slice_in_dim(by_two, i, i + rows, axis=1) for i in range(2))
     same, other = lax.index_in_dim(lower, 0, 2, keepdims=False), lax.index_in_dim(upper, 1, 2, keepdims=False)
     pairs = lax.transpose(upper - lower, (2, 0, 1, 3, 4)), _sum_and_difference(same, other)
-    last = 2 * tiles[1] - 1
+    last = 2 * columns - 1
     return [
         _merged(_along(_OF_PIXELS, [lax.slice_in_dim(rows, a, a + last, stride=2, axis=3) for a in range(4)]))
         for rows in pairs
