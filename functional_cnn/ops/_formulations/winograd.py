@@ -35,7 +35,7 @@ _OF_PIXELS = np.array([[1, 0, -1, 0], [0, 1, 0, -1], [0, 1, 1, 0], [0, -1, 1, 0]
 _OF_TAPS = np.array([[1, 0, 0], [0, 0, 1], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5]])
 
 # All bounds were measured with 91 random shapes on two cores with AVX-512: within them a map took 0.65 times as long in
-# the middle, 0.37 at best and about 1 at worst. Transforming taps costs too much where there are fewer tiles than channels.
+# the middle, 0.37 at best and about 1 at worst. Transforming taps costs too much with fewer tiles than channels.
 _LEAST_CHANNELS = 128
 _LEAST_WORK = 2**28  # multiply-adds
 _MOST_WASTE = 0.6  # products over the multiply-adds of a direct convolution, 4 / 9 for images of even size
