@@ -191,7 +191,7 @@ def test_dense_with_a_kernel_split_over_its_outputs(devices):
     ids=["groups", "3D", "tiled", "strips", "banded", "blocks", "Winograd's", "Winograd's in parts"],
 )
 def test_convolution_gathers_no_image(devices, x, kernel, options, axis_type):
-    # Small integers, whose sums are exact in float32, since the last are not for float64.
+    # Small integers, whose sums are exact in float32, since strips, bands, blocks and tiles are not for float64.
     x, kernel = (
         jax.random.randint(jax.random.key(number), shape, -1, 2).astype(jnp.float32)
         for number, shape in enumerate((x, kernel))

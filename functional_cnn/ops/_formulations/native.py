@@ -1,4 +1,4 @@
-"""On CPU, XLA's own 2D convolution in place of YNNPACK's, but for narrow and for very small images.
+"""On CPU, XLA's own 2D convolution in place of YNNPACK's, but for what has a formulation of its own beside this one.
 
 XLA of JAX 0.10 and later hands a 2D convolution in float32 or float64 to YNNPACK unless its input is dilated. So the
 rows of the input, the taps and the steps of the window are all set twice as far apart: the window meets the same
