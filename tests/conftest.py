@@ -5,6 +5,7 @@ import os
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
 
 import jax
+import jax.numpy as jnp
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -41,3 +42,16 @@ def devices():
     found = jax.devices()
     assert len(found) == 4
     return found
+
+
+@pytest.fixture(scope="session")
+def small_integers():
+    """Draws float32 arrays of some shapes, of which sums are exact."""
+
+    def draw(*shapes):
+        return [
+            jax.random.randint(jax.random.key(number), shape, -2, 3).astype(jnp.float32)
+            for number, shape in enumerate(shapes)
+        ]
+
+    return draw
