@@ -2,6 +2,8 @@
 
 import math
 import os
+import random
+import re
 import statistics
 import time
 from collections.abc import Callable
@@ -29,11 +31,13 @@ class Program(NamedTuple):
       run: makes one call; what it returns is waited for.
       compile_s: seconds from the function to the program; None where nothing is compiled.
       temp_mb: the program's temp memory in MiB, where the library tells.
+      text: what was compiled, but for names, where the library tells.
     """
 
     run: Callable[..., Any]
     compile_s: float | None
     temp_mb: float | None
+    text: str | None = None
 
 
 def compiled(function: Callable[..., Any], *args: Any, **options: Any) -> Program:
@@ -41,7 +45,16 @@ def compiled(function: Callable[..., Any], *args: Any, **options: Any) -> Progra
     start = time.perf_counter()
     program = jax.jit(function, **options).lower(*args).compile()
     taken = time.perf_counter() - start
-    return Program(program, taken, program.memory_analysis().temp_size_in_bytes / 2**20)
+    temp_mb = program.memory_analysis().temp_size_in_bytes / 2**20
+    return Program(program, taken, temp_mb, _without_names(program.as_text()))
+
+
+def _without_names(program: str) -> str:
+    """The instructions of a program as XLA prints it, their names exchanged for numbers."""
+    numbers: dict[str, int] = {}
+    instructions = [line for line in program.splitlines() if line.startswith("  ") and " = " in line]
+    text = re.sub(r", metadata=\{[^}]*\}", "", "\n".join(instructions))
+    return re.sub(r"%[\w.-]+", lambda name: f"%{numbers.setdefault(name[0], len(numbers))}", text)
 
 
 def quiet_threads() -> None:
@@ -54,28 +67,31 @@ def quiet_threads() -> None:
 
 
 def interleaved(programs: dict[str, Program], *, seconds: float, rest: float = 0.02) -> list[dict[str, Any]]:
-    """Takes samples of the programs in turn, of each until they have taken ``seconds``, seven to thirty samples.
+    """Takes samples of the programs in turn, until those of each have taken ``seconds``, seven to thirty samples.
 
     A sample is the mean time of a call, over as many calls in a row as take five milliseconds. Where the machine
-    does other work beside, samples differ, and more are taken: four times as many at most. Each round starts with
-    another program, so that none always follows the same one; ``rest`` seconds of sleep let the threads of the one
-    before come to rest. A sample follows an untimed call of the same program, as in a loop: after a sleep processors
-    are slow for some milliseconds, and after another program its memory must be found anew. A call ends when the JAX
-    arrays that it returns are there.
+    does other work beside, samples differ, and more are taken: four times as many at most. They are taken of the
+    others too, as far as their own four times reach, since the machine may be as fast at no other time. Each round
+    has another order, so that none always follows the same one; ``rest`` seconds of sleep let the threads
+    of the one before come to rest. A sample follows an untimed call of the same program, as in a loop: after a sleep
+    processors are slow for some milliseconds, and after another program its memory must be found anew. A call ends
+    when the JAX arrays that it returns are there.
 
     Returns the columns of a table's rows, one for each provider.
     """
-    calls = {name: _calls_of_a_sample(program) for name, program in programs.items()}
-    samples: dict[str, list[float]] = {name: [] for name in programs}
-    order = list(programs)
-    while order:
+    first = {program.text or name: name for name, program in reversed(programs.items())}
+    timed = {name: first[program.text or name] for name, program in programs.items()}
+    calls = {name: _calls_of_a_sample(programs[name]) for name in timed.values()}
+    samples: dict[str, list[float]] = {name: [] for name in calls}
+    order, shuffle = list(calls), random.Random(0).shuffle
+    while not all(_enough(samples[name], seconds / calls[name]) for name in order):
         for name in order:
             time.sleep(rest)
             _seconds_a_call(programs[name])
             samples[name].append(_seconds_a_call(programs[name], calls[name]))
-        order = [*order[1:], order[0]]
-        order = [name for name in order if not _enough(samples[name], seconds / calls[name])]
-    return [_columns(name, programs[name], taken) for name, taken in samples.items()]
+        shuffle(order)
+        order = [name for name in order if not _all_taken(samples[name], seconds / calls[name])]
+    return [_columns(name, program, samples[timed[name]]) for name, program in programs.items()]
 
 
 def _calls_of_a_sample(program: Program) -> int:
@@ -91,12 +107,18 @@ def _seconds_a_call(program: Program, calls: int = 1) -> float:
 
 
 def _enough(samples: list[float], seconds: float) -> bool:
-    count, total = len(samples), sum(samples)
-    if count < _FEWEST_SAMPLES:
-        return False
-    if count >= _PATIENCE * _SAMPLES or total >= _PATIENCE * seconds:
-        return True
-    return (count >= _SAMPLES or total >= seconds) and _calm(samples)
+    """Whether these samples tell a program's time."""
+    return len(samples) >= _FEWEST_SAMPLES and _taken(samples, _SAMPLES, seconds) and _calm(samples)
+
+
+def _all_taken(samples: list[float], seconds: float) -> bool:
+    """Whether no more samples than these are taken of a program."""
+    most, longest = _PATIENCE * _SAMPLES, _PATIENCE * seconds
+    return len(samples) >= _FEWEST_SAMPLES and _taken(samples, most, longest)
+
+
+def _taken(samples: list[float], count: int, seconds: float) -> bool:
+    return len(samples) >= count or sum(samples) >= seconds
 
 
 def _calm(samples: list[float]) -> bool:

@@ -55,10 +55,12 @@ def measure_row(row: Row, providers: tuple[str, ...], seconds: float) -> list[di
     """One dict for each mode and provider."""
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal(shape).astype(np.float32) for shape in row.shapes]
+    args = [jax.numpy.asarray(array) for array in arrays]  # JAX's providers read the same memory
     programs: dict[str, dict[str, Program]] = {mode: {} for mode in MODES}
     for provider in providers:
-        made = _torch_programs if "torch" in provider else _jax_programs
-        for mode, program in made(row, arrays, provider):
+        in_torch = "torch" in provider
+        made = _torch_programs(row, arrays, provider) if in_torch else _jax_programs(row, args, provider)
+        for mode, program in made:
             programs[mode][provider] = program
     return [
         {"row": row.name, "family": row.family, "mode": mode} | columns
@@ -67,10 +69,9 @@ def measure_row(row: Row, providers: tuple[str, ...], seconds: float) -> list[di
     ]
 
 
-def _jax_programs(row: Row, arrays: list[np.ndarray], provider: str) -> Iterator[tuple[str, Program]]:
+def _jax_programs(row: Row, args: list[jax.Array], provider: str) -> Iterator[tuple[str, Program]]:
     """Each mode with its program."""
     op = {"ours": row.ours, "autodiff": _under_autodiff(row.ours), "flax": row.flax}[provider]
-    args = [jax.numpy.asarray(array) for array in arrays]
     y, pull = jax.vjp(op, *args)
     dy = jax.numpy.ones_like(y) / 2 + y * 1e-3
 

@@ -1,6 +1,7 @@
 """The benchmarks' networks are those of their papers, and the benchmarks run."""
 
 import csv
+import itertools
 import json
 import os
 import subprocess
@@ -8,11 +9,12 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 pytest.importorskip("flax", reason="the benchmarks compare with Flax")
 
-from benchmarks import depth, scaling, steps
+from benchmarks import depth, measure, scaling, steps
 from benchmarks.arguments import make_parser
 from benchmarks.measure import Program
 from benchmarks.networks import SETTINGS
@@ -39,6 +41,44 @@ def test_networks_have_their_published_sizes(name):
 
 def test_geometric_mean():
     assert geometric_mean([1.0, 4.0, 16.0]) == pytest.approx(4.0)
+
+
+def test_programs_that_are_equal_but_for_names_are_timed_as_one():
+    def counted(name, function):
+        program = measure.compiled(function, jnp.ones(3))
+
+        def run():
+            calls.append(name)
+            return program.run(jnp.ones(3))
+
+        return program._replace(run=run)
+
+    calls = []
+    programs = {
+        "first": counted("first", lambda x: jnp.sin(x) + 1),
+        "equal": counted("equal", lambda values: jnp.sin(values) + 1),
+        "other": counted("other", lambda x: jnp.cos(x) + 1),
+        "one that does not tell": Program(lambda: calls.append("silent"), None, None),
+    }
+    rows = {row["provider"]: row for row in measure.interleaved(programs, seconds=1e-3, rest=0)}
+    assert list(rows) == list(programs)
+    assert set(calls) == {"first", "other", "silent"}
+    figures = ("median_ms", "low_ms", "high_ms", "samples")
+    assert [rows["first"][name] for name in figures] == [rows["equal"][name] for name in figures]
+
+
+def test_others_are_sampled_along_with_one_whose_samples_differ(monkeypatch):
+    # What a program's run returns counts as its seconds; one run of two is untimed.
+    monkeypatch.setattr(measure, "_seconds_a_call", lambda program, calls=1: program.run())
+    differing = itertools.cycle([0.125, 0.125, 0.375, 0.375])
+    calm, short = Program(lambda: 0.25, None, None), Program(lambda: 0.5, None, None)
+    noisy = Program(lambda: next(differing), None, None)
+
+    def samples(**programs):
+        return [row["samples"] for row in measure.interleaved(programs, seconds=1.0, rest=0)]
+
+    assert samples(calm=calm, short=short) == [7, 7]
+    assert samples(noisy=noisy, calm=calm, short=short) == [16, 16, 8]
 
 
 def run(module, output, *arguments):
