@@ -16,13 +16,12 @@ def apart(fun: Callable[..., Any], *args: Any, like: Any = None) -> Any:
     before; ``lax.optimization_barrier`` forbids that, but XLA:CPU takes barriers out before it fuses.
 
     Args:
-      like: arrays of the result's types, where they are at hand. Else fun is traced once more for its types, and XLA
-        compiles zeros for the branch that is never taken.
+      like: arrays of the result's types, where they are at hand. Else fun is traced once more for its types.
     """
     types = jax.eval_shape(fun, *args) if like is None else None
 
     def never(*args):
-        return jax.tree.map(jnp.zeros_like, types) if like is None else like
+        return _of_types(types, args) if like is None else like
 
     return lax.cond(lax.platform_dependent(cpu=_unknown_true, default=_true), fun, never, *args)
 
@@ -35,3 +34,14 @@ def _unknown_true() -> jax.Array:
 
 def _true() -> jax.Array:
     return jnp.full((), True)
+
+
+def _of_types(types: Any, args: tuple) -> Any:
+    """Arrays of these types: arguments where they have them, which need not be compiled as zeros must."""
+    at_hand = {jax.typeof(arg): arg for arg in jax.tree.leaves(args)}
+
+    def of_type(wanted):
+        found = at_hand.get(jax.typeof(wanted))
+        return jnp.zeros_like(wanted) if found is None else found
+
+    return jax.tree.map(of_type, types)

@@ -25,6 +25,15 @@ def test_apart_is_the_function():
     chex.assert_trees_all_equal(jax.jit(lambda x: apart(jnp.negative, x, like=x))(X), -X)
 
 
+def test_no_zeros_are_compiled_where_an_argument_has_the_type_of_the_result():
+    def branches(function):
+        jaxpr = str(jax.make_jaxpr(lambda x: apart(function, x))(X))
+        return jaxpr[jaxpr.index("branches=(") :]
+
+    assert "broadcast_in_dim" not in branches(jnp.negative)
+    assert "broadcast_in_dim" in branches(lambda x: x[:1] + 1)
+
+
 @pytest.mark.parametrize(
     "batched", [jax.vmap, lambda fun: lambda *args: jax.lax.map(lambda a: fun(*a), args)]
 )
