@@ -72,10 +72,12 @@ def interleaved(programs: dict[str, Program], *, seconds: float, rest: float = 0
     A sample is the mean time of a call, over as many calls in a row as take five milliseconds. Where the machine
     does other work beside, samples differ, and more are taken: four times as many at most. They are taken of the
     others too, as far as their own four times reach, since the machine may be as fast at no other time. Each round
-    has another order, so that none always follows the same one; ``rest`` seconds of sleep let the threads
-    of the one before come to rest. A sample follows an untimed call of the same program, as in a loop: after a sleep
-    processors are slow for some milliseconds, and after another program its memory must be found anew. A call ends
-    when the JAX arrays that it returns are there.
+    has another order, so that none always follows the same one; ``rest`` seconds of sleep let the threads of the one
+    before come to rest. A sample follows an untimed call of the same program, as in a loop: after a sleep processors
+    are slow for some milliseconds, and after another program its memory must be found anew. A call ends when the JAX
+    arrays that it returns are there.
+
+    Programs that are equal but for names are timed as one: two of them differ by up to a fifth, as their memory lies.
 
     Returns the columns of a table's rows, one for each provider.
     """
