@@ -50,7 +50,7 @@ def fits(spec: ConvSpec, images: int, outputs: Sizes, kernel: jax.Array) -> bool
     channels, made = kernel.shape[-2:]
     pixels, tiles = math.prod(outputs), math.prod(_tiles(outputs))
     # With other channels made, forward and dx share no compiled loop: U-Net's step, half of whose work is such
-    # convolutions, would take 0.93 times as long, and up to 1.6 times as long to compile as Flax's, not 1.3 times.
+    # convolutions, would take 0.93 times as long, and up to 1.6 times as long to compile as Flax's, not 1.2 times.
     return (
         _LEAST_CHANNELS <= channels == made <= images * tiles
         and plain.multiply_adds(images, outputs, kernel) >= _LEAST_WORK
