@@ -3,7 +3,7 @@ sublinear memory cost", arXiv:1604.06174, section 4.
 
 ``jax.checkpoint`` says the same, and on a GPU and a TPU its barriers keep the second run apart from the first. On CPU
 XLA drops them, merges the two and keeps everything; so the second run and its transpose are compiled apart. ResNet-50's
-step then takes 211 MiB of temp memory for 8 images of 224^2, and not 597; docs/models.md has more.
+step then takes 233 MiB of temp memory for 8 images of 224^2, and not 593; docs/models.md has more.
 """
 
 from collections.abc import Callable

@@ -192,28 +192,52 @@ def stage_of_blocks(
     *,
     scanned: bool = False,
     remat: bool | str = False,
+    together: int = 1,
 ) -> jax.Array:
     """Blocks one after the other, at ``<name>_block1`` and so on.
 
     Where they are scanned, all but the first are one ``lax.scan`` over arrays that are stacked under
     ``<name>_rest``, so that a program holds one block and not all; they must be equal. ``remat`` is as in
-    ``run_block``.
+    ``run_block``. Where it keeps the results of convolutions, as many of the other blocks as ``together`` says are
+    made again as one, so that what comes between them is not kept: worth it where what one block makes again is little
+    beside what all blocks keep.
     """
     apart = blocks[:1] if scanned else blocks
-    for number, block in enumerate(apart, start=1):
-        x = run_block(scope.child(f"{name}_block{number}"), block, x, remat=remat)
+    placed = [(scope.child(f"{name}_block{number}"), block) for number, block in enumerate(apart, start=1)]
+    size = together if remat == "convs_saveable" else 1
+    for first in range(0, len(placed), size):
+        x = _run(placed[first : first + size], x, remat)
     rest = blocks[len(apart) :]
     return _scanned(scope.child(f"{name}_rest"), len(rest), rest[0], x, remat) if rest else x
 
 
 def run_block(place: Scope, block: Block, x: jax.Array, *, remat: bool | str) -> jax.Array:
     """A block at a place; with ``remat`` the backward pass makes again what the policy of that name does not keep."""
-    if place.run.planning or not remat:
-        return block(place, x)
-    again = run_again(functools.partial(_pure, place, block), policy=POLICIES[remat])
-    y, moved = again(place.params, place.state, place.run.key, x)
-    place.moved.update(moved)
-    return y
+    return _run([(place, block)], x, remat)
+
+
+def _run(placed: Sequence[tuple[Scope, Block]], x: jax.Array, remat: bool | str) -> jax.Array:
+    """Blocks at their places, one after the other; with ``remat`` all that comes between them is made again too."""
+    run = placed[0][0].run
+    if run.planning or not remat:
+        for place, block in placed:
+            x = block(place, x)
+        return x
+
+    def chain(
+        arrays: list[tuple[Tree, Tree]], key: jax.Array | None, x: jax.Array
+    ) -> tuple[jax.Array, list[Tree]]:
+        moves = []
+        for (place, block), (params, state) in zip(placed, arrays, strict=True):
+            x, moved = _pure(place, block, params, state, key, x)
+            moves.append(moved)
+        return x, moves
+
+    arrays = [(place.params, place.state) for place, _ in placed]
+    x, moves = run_again(chain, policy=POLICIES[remat])(arrays, run.key, x)
+    for (place, _), moved in zip(placed, moves, strict=True):
+        place.moved.update(moved)
+    return x
 
 
 def _pure(

@@ -51,7 +51,7 @@ def deeplab_v3(
       dropout: the rate of dropout behind the pyramid in training.
       features: return the activations "stem", "stage1" to "stage4" and "pyramid" beside the logits.
       remat: keep only the blocks' inputs for the backward pass, which makes the rest again;
-        "convs_saveable" keeps the results of convolutions and dense layers too.
+        "convs_saveable" keeps the results of convolutions and dense layers, and every other block's input.
       scan: the equal blocks of a stage as one ``lax.scan``, with stacked parameters.
       axis_name: a mapped axis over which batch normalisation takes its statistics.
 

@@ -61,7 +61,8 @@ def densenet(
       dropout: the rate of dropout behind each layer's 3x3 convolution in training.
       features: return the activations "stem" and "stage1" to "stage4" beside the logits.
       remat: keep only the layers' inputs for the backward pass, which makes the rest again;
-        "convs_saveable" keeps the results of convolutions too, as G. Pleiss et al. do, arXiv:1707.06990.
+        "convs_saveable" keeps the results of convolutions, as G. Pleiss et al. do, arXiv:1707.06990, and every
+        other layer's input.
       axis_name: a mapped axis over which batch normalisation takes its statistics.
 
     Returns:
@@ -99,7 +100,7 @@ def densenet(
         x = _layers.conv_norm(scope, "stem", images, variant.stem, 7, how, relu, stride=2)
         x = scope.feature("stem", max_pool(x, 3, stride=2, padding=1))
         for stage, count in enumerate(variant.layers, start=1):
-            x = stage_of_blocks(scope, f"stage{stage}", count * [layer], x, remat=remat)
+            x = stage_of_blocks(scope, f"stage{stage}", count * [layer], x, remat=remat, together=2)
             x = scope.feature(f"stage{stage}", x)
             if stage < len(variant.layers):
                 transition = scope.child(f"transition{stage}")

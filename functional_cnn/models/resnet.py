@@ -65,7 +65,7 @@ def resnet(
       dropout: the rate of dropout before the logits in training.
       features: return the activations "stem" and "stage1" to "stage4" beside the logits.
       remat: keep only the blocks' inputs for the backward pass, which makes the rest again;
-        "convs_saveable" keeps the results of convolutions and dense layers too.
+        "convs_saveable" keeps the results of convolutions and dense layers, and every other block's input.
       scan: the equal blocks of a stage as one ``lax.scan``: compile time and, with remat, memory then do not
         grow with depth. The parameters of these blocks are stacked, under "stage1_rest" to "stage4_rest".
       axis_name: a mapped axis over which batch normalisation takes its statistics.
@@ -149,7 +149,7 @@ class Backbone(NamedTuple):
             blocks = [functools.partial(block, stride=stride, dilation=before)]
             blocks += (count - 1) * [functools.partial(block, dilation=dilation)]
             name = f"stage{stage}"
-            x = stage_of_blocks(scope, name, blocks, x, scanned=self.scan, remat=self.remat)
+            x = stage_of_blocks(scope, name, blocks, x, scanned=self.scan, remat=self.remat, together=2)
             x = scope.feature(name, x)
         return x
 
