@@ -17,6 +17,8 @@ it with JAX 0.10.2, float32:
 | image smaller than the window | forward, dx | a matrix product whose rows are what the windows meet | 1.8 to 160 |
 | narrow: 8 small images and more | forward, dx | rows of pixels as the channels of a 1D convolution | 0.8 to 40 |
 | 3x3 from 128 channels and more to as many | forward, dx | Winograd's tiles of 4 x 4 pixels | 1.0 to 2.7 |
+| few channels made of many | forward, dx | a matrix product with all taps, then a sum over taps | 1.1 to 8 |
+| | dkernel, also of padding beyond "same" | x as the window, which reads dy as the image | 1.1 to 33 |
 | strided, few channels in dy | dx | one of stride 1 whose channels are blocks of pixels | 0.6 to 25 |
 | any other, 2D | all | XLA's own convolution in place of YNNPACK's | 1.1 to 4 |
 | | dkernel of fewer than 8 images | the same on strips of their rows as images | 1.1 to 4.7 on top of that |
@@ -33,13 +35,22 @@ import jax
 from jax import lax
 
 from functional_cnn._window import Sizes
-from functional_cnn.ops._formulations import depthwise, grouped, native, plain, pointwise, tiled, volume
+from functional_cnn.ops._formulations import (
+    depthwise,
+    grouped,
+    native,
+    plain,
+    pointwise,
+    products,
+    tiled,
+    volume,
+)
 from functional_cnn.ops._formulations.plain import ConvSpec
 
 
 def conv_forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
     """y[n,p,o] = sum_{t,c} x[n, s p + d t - lo, c] k[t,c,o]"""
-    way = _way(spec, kernel)
+    way = _way(spec, kernel, products.fit_forward(spec, kernel))
     fast = native if way is tiled else way
     return _on_cpu(fast.forward, plain.forward, spec, x, kernel)
 
@@ -51,7 +62,7 @@ def conv_input_gradient(
 
     ``sharding`` is x's, where dx needs one: on a mesh of Explicit axes dy and kernel may not determine it.
     """
-    way = _way(spec, kernel)
+    way = _way(spec, kernel, products.fit_input_gradient(spec, kernel))
     standard = functools.partial(plain.input_gradient, inputs=inputs, sharding=sharding)
     fast = functools.partial(way.input_gradient, inputs=inputs)
     if way is native:
@@ -64,7 +75,7 @@ def conv_kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: ja
     return _on_cpu(_way(spec, kernel).kernel_gradient, plain.kernel_gradient, spec, dy, x, kernel)
 
 
-def _way(spec: ConvSpec, kernel: jax.Array) -> ModuleType:
+def _way(spec: ConvSpec, kernel: jax.Array, few_made: bool = False) -> ModuleType:
     if pointwise.fits(spec):
         return pointwise
     if depthwise.fits(spec, kernel):
@@ -73,6 +84,8 @@ def _way(spec: ConvSpec, kernel: jax.Array) -> ModuleType:
         return tiled
     if spec.groups > 1:
         return grouped
+    if few_made:
+        return products
     if volume.fits(spec):
         return volume
     return native

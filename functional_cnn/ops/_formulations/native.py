@@ -7,10 +7,11 @@ pixels, and XLA's own convolution runs. In float32, from some 30 million multipl
 and pixels are summed up: 5x5, 6 to 16 channels on 128 images of 14 x 14 pixels takes 3.2 ms, and 1.3 by XLA's own. So
 there a quarter of the multiply-adds is enough: of 36 random shapes below, XLA's own took 0.57 times as long in the
 middle, and 1.24 at worst. Forward and for dx YNNPACK stays where the image made is larger than a core's cache and its
-rows are shared out among threads (XLA's own takes up to 1.8 times as long), and on fewer than 32 input channels, where
-the dilation slows the sums themselves. With a stride XLA's own is level or faster forward at every size, by up to 1.9
-times; for dx the input is dilated already. In float64 XLA's own takes 10 times as long. All this was measured on two
-cores with AVX-512.
+rows are shared out among threads (XLA's own takes up to 1.8 times as long), where at most 16 channels are made (up to
+2.4 times), and where few come in, for which the dilation slows the sums themselves. For dkernel of 8 to 31 images it
+stays where at most 16 channels are made (1.2 to 1.5 times). With a stride XLA's own is level or faster forward at every
+size, by up to 1.9 times; for dx the input is dilated already. In float64 XLA's own takes 10 times as long. All this was
+measured on two cores with AVX-512.
 """
 
 import functools
@@ -23,13 +24,24 @@ from jax import lax
 
 from functional_cnn import _window
 from functional_cnn._window import Pads, Sizes
-from functional_cnn.ops._formulations import banded, blocks, canonical, patches, plain, strips, winograd
+from functional_cnn.ops._formulations import (
+    banded,
+    blocks,
+    canonical,
+    patches,
+    plain,
+    products,
+    strips,
+    winograd,
+)
 from functional_cnn.ops._formulations.plain import Convolve, ConvSpec
 
 _LARGE = 2**25  # multiply-adds
 _MANY_IMAGES, _MANY_TERMS, _LARGE_OF_MANY = 32, 10_000, 2**23  # for dkernel; the terms of one of its numbers
+_SOME_IMAGES, _TIMES_CHANNELS = 8, 4  # for dkernel; channels taken in by channels made
 _IN_CACHE = 2**18  # numbers of one image that the map makes
-_MANY_CHANNELS = 32
+_MANY_CHANNELS = 32  # for a stride
+_SOME_CHANNELS, _FEW_MADE, _MANY_PAIRS = 8, 16, 512  # channels taken in, channels made, and of both
 _CHANNELS_AT_ONCE = 64  # of YNNPACK's matrix product with AVX-512
 
 
@@ -49,7 +61,7 @@ def input_gradient(
     spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Sizes, sharding: Any = None
 ) -> jax.Array:
     if patches.fits(spec, dy.shape[1:-1]):
-        return patches.input_gradient(spec, dy, kernel, inputs)
+        return products.input_gradient(spec, dy, kernel, inputs)
     if banded.fits(spec, dy, kernel, dy.shape[1:-1]):
         return banded.input_gradient(spec, dy, kernel, inputs)
     if winograd.fits(spec, dy.shape[0], inputs, kernel):
@@ -83,9 +95,11 @@ def _input_gradient_of_flipped_images(
 
 def _pays(spec: ConvSpec, channels: int, made: Sizes, channels_made: int) -> bool:
     """Whether XLA's own convolution makes images of these sizes and channels faster than YNNPACK's."""
-    if channels < _MANY_CHANNELS:
+    if max(spec.window.stride) > 1:
+        return channels >= _MANY_CHANNELS
+    if channels < _SOME_CHANNELS or channels_made <= _FEW_MADE or channels * channels_made < _MANY_PAIRS:
         return False
-    if math.prod(made) * channels_made <= _IN_CACHE or max(spec.window.stride) > 1:
+    if math.prod(made) * channels_made <= _IN_CACHE:
         return True
     return _tasks_of_a_row(made[-1], channels_made, channels * math.prod(spec.window.size)) == 1
 
@@ -114,10 +128,28 @@ def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Arr
     images, pixels = dy.shape[0], dy.shape[1:-1]
     many = images >= _MANY_IMAGES and images * math.prod(pixels) >= _MANY_TERMS
     large = _LARGE_OF_MANY if many and max(spec.window.stride) == 1 else _LARGE
-    chosen = _convolve_of(True, images, pixels, kernel, large)
+    pays = kernel.shape[-1] > _FEW_MADE or not _SOME_IMAGES <= images < _MANY_IMAGES
+    chosen = _convolve_of(pays, images, pixels, kernel, large)
+    if _better_exchanged(spec, dy, x):
+        chosen = chosen if images >= _SOME_IMAGES else canonical.convolve
+        return plain.kernel_gradient_of_exchanged(spec, dy, x, kernel, chosen)
     if chosen is convolve:
         spec, dy, x = strips.cut(spec, dy, x)
     return plain.kernel_gradient(spec, dy, x, kernel, chosen)
+
+
+def _better_exchanged(spec: ConvSpec, dy: jax.Array, x: jax.Array) -> bool:
+    """Whether dkernel is made faster with dy as the image and x as the window that reads it.
+
+    A window larger than its image XLA exchanges with it by itself, but reads it backward, for which it has plain loops
+    only: 3x3, 32 channels, 8 images of 28^2 pixels with padding 2 take it 32 ms, and 1.6 by this. Where both are of one
+    size, the image had better have few channels, since it is copied once for each tap: 64 to 8 channels on 8 x 56^2
+    take 5.4 ms and not 7.4, 64 to 3 on one image of 224^2 2.7 and not 17.
+    """
+    made, read = math.prod(dy.shape[1:-1]), math.prod(x.shape[1:-1])
+    if max(spec.window.stride) > 1 or not dy.size:
+        return False
+    return made > read or (made == read and x.shape[-1] >= _TIMES_CHANNELS * dy.shape[-1])
 
 
 def _convolve_of(pays: bool, batch: int, outputs: Sizes, kernel: jax.Array, large: int = _LARGE) -> Convolve:

@@ -110,6 +110,33 @@ def kernel_gradient(
     )
 
 
+def kernel_gradient_of_exchanged(
+    spec: ConvSpec,
+    dy: jax.Array,
+    x: jax.Array,
+    kernel: jax.Array,
+    convolve: Convolve = lax.conv_general_dilated,
+) -> jax.Array:
+    """dkernel without a stride and groups, with x as the window and dy as the image.
+
+    dk[T-1-t,c,o] = sum_{n,q} dy[n, q + d t - (d (T-1) - lo), o] x[n,q,c]
+    """
+    window, spatial = spec.window, _layout(spec)
+    backward = convolve(
+        dy,
+        x,
+        window_strides=window.dilation,
+        padding=_window.input_gradient_pads(window, x.shape[1:-1], dy.shape[1:-1]),
+        lhs_dilation=_ones(spec),
+        rhs_dilation=_ones(spec),
+        dimension_numbers=(f"C{spatial}N", f"I{spatial}O", f"{spatial}CN"),
+        precision=spec.precision,
+        preferred_element_type=accumulator(dy.dtype),
+        out_sharding=jax.typeof(kernel).sharding,
+    )
+    return lax.rev(backward, tuple(range(len(window.size))))
+
+
 def _layout(spec: ConvSpec) -> str:
     return "DHW"[3 - len(spec.window.size) :]
 

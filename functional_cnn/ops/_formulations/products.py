@@ -1,0 +1,66 @@
+"""Convolution by the product of every pixel with every tap, each summed where it belongs: few channels made of many.
+
+    z[n,p,(t,o)] = sum_c x[n,p,c] k[t,c,o]                           one matrix product
+    y[n,p,o] = sum_t z[n, p + d t - lo, (t,o)]                       forward, without a stride
+    dx[n,q,c] = sum_{t,p : s p + d t - lo = q} z[n,p,(t,c)]          z of dy and its kernel
+
+z is no larger than twice what it is made of. XLA's own convolution and YNNPACK's both take as long for one channel
+made as for many: 3x3, 256 to 1 on 8 x 56^2 pixels takes them 10 ms, and 2.3 by this; 256 to 8 take 25 and 14, and 6.7;
+7x7, 64 to 3 on 8 x 56^2 23 and 8, and 4.3. Of 40 shapes within these bounds all were as fast or faster, but for
+2 x 7^2 pixels of 512 to 10 channels, which took 0.28 ms and not 0.25.
+"""
+
+import functools
+import math
+import operator
+
+import jax
+import jax.numpy as jnp
+
+from functional_cnn import _views, _window
+from functional_cnn._window import Sizes
+from functional_cnn.ops._formulations.plain import ConvSpec
+from functional_cnn.ops._formulations.pointwise import dot
+
+# Taps are written out one by one, and a program must stay of reasonable size.
+MOST_TAPS = 64
+_FEW = 16  # channels made
+
+
+def fit_forward(spec: ConvSpec, kernel: jax.Array) -> bool:
+    *_, channels, outputs = kernel.shape
+    return max(spec.window.stride) == 1 and _pay(spec, channels, outputs)
+
+
+def fit_input_gradient(spec: ConvSpec, kernel: jax.Array) -> bool:
+    *_, channels, outputs = kernel.shape
+    return _pay(spec, outputs, channels)
+
+
+def _pay(spec: ConvSpec, channels: int, channels_made: int) -> bool:
+    number = math.prod(spec.window.size)
+    most = 2 * channels if channels_made < _FEW else channels
+    return spec.groups == 1 and number <= MOST_TAPS and number * channels_made <= most
+
+
+def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    window, outputs = spec.window, spec.window.output_sizes(x.shape[1:-1])
+    of_taps = _of_taps(spec, dot(spec, x, kernel, (x.ndim - 1,), (kernel.ndim - 2,)))
+    views = (
+        _views.tap_view(_views.pad_spatial(of_tap, window.padding), tap, window, outputs)
+        for of_tap, tap in zip(of_taps, _window.taps(window), strict=True)
+    )
+    return functools.reduce(operator.add, views)
+
+
+def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Sizes) -> jax.Array:
+    of_taps = _of_taps(spec, dot(spec, dy, kernel, (dy.ndim - 1,), (kernel.ndim - 1,)))
+    return _views.gather_gradient(spec.window, inputs, of_taps, lambda number, *views: views[number])
+
+
+def _of_taps(spec: ConvSpec, products: jax.Array) -> list[jax.Array]:
+    """(N, *spatial, *window, C) to an array (N, *spatial, C) for each tap."""
+    *pixels, channels = products.shape
+    pixels = pixels[: len(pixels) - len(spec.window.size)]
+    number = math.prod(spec.window.size)
+    return jnp.split(products.reshape(*pixels, number * channels), number, axis=-1)
