@@ -13,7 +13,7 @@ it with JAX 0.10.2, float32:
 | more groups than ``_MOST_GROUPS`` | dkernel | for each tap, a matrix product batched over groups | 10 to 125 |
 | tiled: windows side by side, stride = window | dx | one matrix product, a row of it for each window | 1.0 to 40 |
 | | dkernel | one matrix product that contracts windows | 1.3 to 4.5 |
-| 3D | all | a 2D convolution of the slices under the window, as channels | 3 to 7 |
+| 3D, also of each group | all | a 2D convolution of the slices under the window, as channels | 3 to 12 |
 | image smaller than the window | forward, dx | a matrix product whose rows are what the windows meet | 1.8 to 160 |
 | narrow: 8 small images and more | forward, dx | rows of pixels as the channels of a 1D convolution | 0.8 to 40 |
 | 3x3 from 128 channels and more to as many | forward, dx | Winograd's tiles of 4 x 4 pixels | 1.0 to 2.7 |

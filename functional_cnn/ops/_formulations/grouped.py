@@ -7,6 +7,7 @@ reaches the groups that its own was merged with, as nan.
 
 import functools
 from collections.abc import Callable
+from types import ModuleType
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ from jax import lax
 from functional_cnn import _views
 from functional_cnn._numerics import accumulator
 from functional_cnn._window import Sizes
-from functional_cnn.ops._formulations import canonical, native, plain
+from functional_cnn.ops._formulations import canonical, native, plain, volume
 from functional_cnn.ops._formulations.plain import ConvSpec
 
 _WIDTH = 16
@@ -27,14 +28,19 @@ def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
     spec, kernel = _merged(spec, kernel)
     if spec.groups > _MOST_GROUPS:
         return plain.forward(spec, x, kernel)
-    return _of_each_group(native.forward, spec, x, kernel)
+    return _of_each_group(_way(spec).forward, spec, x, kernel)
 
 
 def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Sizes) -> jax.Array:
     spec, kernel = _merged(spec, kernel)
     if spec.groups > _MOST_GROUPS:
         return plain.input_gradient(spec, dy, kernel, inputs, convolve=canonical.convolve)
-    return _of_each_group(functools.partial(native.input_gradient, inputs=inputs), spec, dy, kernel)
+    return _of_each_group(functools.partial(_way(spec).input_gradient, inputs=inputs), spec, dy, kernel)
+
+
+def _way(spec: ConvSpec) -> ModuleType:
+    """What serves each group."""
+    return volume if volume.fits(spec._replace(groups=1)) else native
 
 
 def _of_each_group(linear_map: Callable, spec: ConvSpec, *arrays: jax.Array) -> jax.Array:
@@ -59,7 +65,7 @@ def _merged(spec: ConvSpec, kernel: jax.Array) -> tuple[ConvSpec, jax.Array]:
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
     if spec.groups > _MOST_GROUPS:
         return _batched_kernel_gradient(spec, dy, x, kernel)
-    return _of_each_group(native.kernel_gradient, spec, dy, x, kernel)
+    return _of_each_group(_way(spec).kernel_gradient, spec, dy, x, kernel)
 
 
 def _batched_kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
