@@ -17,8 +17,8 @@ it with JAX 0.10.2, float32:
 | image smaller than the window | forward, dx | a matrix product whose rows are what the windows meet | 1.8 to 160 |
 | narrow: 8 small images and more | forward, dx | rows of pixels as the channels of a 1D convolution | 0.8 to 40 |
 | 3x3 from 128 channels and more to as many | forward, dx | Winograd's tiles of 4 x 4 pixels | 1.0 to 2.7 |
-| few channels made of many | forward, dx | a matrix product with all taps, then a sum over taps | 1.1 to 8 |
-| | dkernel, also of padding beyond "same" | x as the window, which reads dy as the image | 1.1 to 33 |
+| few channels made of many | all, dkernel without a stride | a matrix product with all taps | 1.1 to 35 |
+| more padding than keeps the size, no stride | dkernel | x as the window, which reads dy as the image | 12 to 37 |
 | strided, few channels in dy | dx | one of stride 1 whose channels are blocks of pixels | 0.6 to 25 |
 | any other, 2D | all | XLA's own convolution in place of YNNPACK's | 1.1 to 4 |
 | | dkernel of fewer than 8 images | the same on strips of their rows as images | 1.1 to 4.7 on top of that |
@@ -72,10 +72,11 @@ def conv_input_gradient(
 
 def conv_kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
     """dk[t,c,o] = sum_{n,p} x[n, s p + d t - lo, c] dy[n,p,o]; of the kernel only the shape counts"""
-    return _on_cpu(_way(spec, kernel).kernel_gradient, plain.kernel_gradient, spec, dy, x, kernel)
+    way = _way(spec, kernel, products.fit_forward(spec, kernel))
+    return _on_cpu(way.kernel_gradient, plain.kernel_gradient, spec, dy, x, kernel)
 
 
-def _way(spec: ConvSpec, kernel: jax.Array, few_made: bool = False) -> ModuleType:
+def _way(spec: ConvSpec, kernel: jax.Array, few_made: bool) -> ModuleType:
     if pointwise.fits(spec):
         return pointwise
     if depthwise.fits(spec, kernel):

@@ -38,7 +38,7 @@ from functional_cnn.ops._formulations.plain import Convolve, ConvSpec
 
 _LARGE = 2**25  # multiply-adds
 _MANY_IMAGES, _MANY_TERMS, _LARGE_OF_MANY = 32, 10_000, 2**23  # for dkernel; the terms of one of its numbers
-_SOME_IMAGES, _TIMES_CHANNELS = 8, 4  # for dkernel; channels taken in by channels made
+_SOME_IMAGES = 8  # for dkernel
 _IN_CACHE = 2**18  # numbers of one image that the map makes
 _MANY_CHANNELS = 32  # for a stride
 _SOME_CHANNELS, _FEW_MADE, _MANY_PAIRS = 8, 16, 512  # channels taken in, channels made, and of both
@@ -130,7 +130,7 @@ def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Arr
     large = _LARGE_OF_MANY if many and max(spec.window.stride) == 1 else _LARGE
     pays = kernel.shape[-1] > _FEW_MADE or not _SOME_IMAGES <= images < _MANY_IMAGES
     chosen = _convolve_of(pays, images, pixels, kernel, large)
-    if _better_exchanged(spec, dy, x):
+    if _made_exceeds_read(spec, dy, x):
         chosen = chosen if images >= _SOME_IMAGES else canonical.convolve
         return plain.kernel_gradient_of_exchanged(spec, dy, x, kernel, chosen)
     if chosen is convolve:
@@ -138,18 +138,14 @@ def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Arr
     return plain.kernel_gradient(spec, dy, x, kernel, chosen)
 
 
-def _better_exchanged(spec: ConvSpec, dy: jax.Array, x: jax.Array) -> bool:
-    """Whether dkernel is made faster with dy as the image and x as the window that reads it.
+def _made_exceeds_read(spec: ConvSpec, dy: jax.Array, x: jax.Array) -> bool:
+    """Whether dy, which is dkernel's window, has more pixels than x, its image.
 
-    A window larger than its image XLA exchanges with it by itself, but reads it backward, for which it has plain loops
-    only: 3x3, 32 channels, 8 images of 28^2 pixels with padding 2 take it 32 ms, and 1.6 by this. Where both are of one
-    size, the image had better have few channels, since it is copied once for each tap: 64 to 8 channels on 8 x 56^2
-    take 5.4 ms and not 7.4, 64 to 3 on one image of 224^2 2.7 and not 17.
+    XLA exchanges such operands by itself, but reads the image backward, for which it has plain loops only: 3x3, 32
+    channels, 8 images of 28^2 pixels with padding 2 take it 32 ms, and 1.6 where they are exchanged here.
     """
-    made, read = math.prod(dy.shape[1:-1]), math.prod(x.shape[1:-1])
-    if max(spec.window.stride) > 1 or not dy.size:
-        return False
-    return made > read or (made == read and x.shape[-1] >= _TIMES_CHANNELS * dy.shape[-1])
+    without_stride = max(spec.window.stride) == 1
+    return without_stride and dy.size > 0 and math.prod(dy.shape[1:-1]) > math.prod(x.shape[1:-1])
 
 
 def _convolve_of(pays: bool, batch: int, outputs: Sizes, kernel: jax.Array, large: int = _LARGE) -> Convolve:

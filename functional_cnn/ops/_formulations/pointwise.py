@@ -30,13 +30,19 @@ def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Siz
 
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
     matrix = as_matrix(kernel)
-    x, dy = _as_rows(_kept_pixels(spec, x, dy.shape[1:-1])), _as_rows(dy)
+    return sum_of_pixels(spec, _kept_pixels(spec, x, dy.shape[1:-1]), dy, matrix).reshape(kernel.shape)
+
+
+def sum_of_pixels(spec: ConvSpec, x: jax.Array, dy: jax.Array, like: jax.Array) -> jax.Array:
+    """The matrix sum_{n,p} x[n,p,c] dy[n,p,o], with the sharding of ``like``.
+
+    The product whose first operand has fewer channels is up to 2.6 times as fast: 96 and 16 channels of 25,088 pixels
+    take 1.29 and 0.49 ms. Without the barrier XLA would turn the operands around again.
+    """
+    x, dy = _as_rows(x), _as_rows(dy)
     if x.shape[1] <= dy.shape[1]:
-        return dot(spec, x, dy, (0,), (0,), matrix).reshape(kernel.shape)
-    # The product whose first operand has fewer channels is up to 2.6 times as fast: 96 and 16 channels of 25,088 pixels
-    # take 1.29 and 0.49 ms. Without the barrier XLA would turn the operands around again.
-    turned = dot(spec, dy, x, (0,), (0,), matrix.T)
-    return lax.optimization_barrier(turned).T.reshape(kernel.shape)
+        return dot(spec, x, dy, (0,), (0,), like)
+    return lax.optimization_barrier(dot(spec, dy, x, (0,), (0,), like.T)).T
 
 
 def dot(spec: ConvSpec, a: jax.Array, b: jax.Array, contract_a: Sizes, contract_b: Sizes, like: Any = None):

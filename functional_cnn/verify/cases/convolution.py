@@ -48,6 +48,17 @@ def conv(add: Add) -> None:
     conv("1x1", (2, 4, 5, 3), (1, 1, 3, 4), padding="VALID", bias=True, sharp=True)
     conv("1x1, stride 3", (2, 7, 8, 3), (1, 1, 3, 2), stride=3, padding="VALID")
     conv("1x1, padded", (1, 4, 4, 2), (1, 1, 2, 3), padding=2)
+    conv("1x1, fewer channels made", (2, 4, 3, 5), (1, 1, 5, 2))
+    conv(
+        "few channels of many",
+        (2, 4, 5, 10),
+        (3, 2, 10, 2),
+        padding=((2, 0), (0, 1)),
+        dilation=(1, 2),
+        bias=True,
+    )
+    conv("few channels of many, 3D", (1, 3, 2, 4, 8), (2, 2, 2, 8, 1))
+    conv("few channels in, stride 2", (2, 5, 4, 1), (3, 2, 1, 6), stride=(2, 1), padding=1)
     conv("padding larger than window", (1, 3, 3, 2), (2, 2, 2, 2), padding=4)
     conv("stride larger than window", (1, 8, 7, 2), (2, 2, 2, 2), stride=5, padding="VALID")
     conv(

@@ -38,6 +38,7 @@ def conv_transpose(add: Add) -> None:
     conv("1x1", (2, 3, 4, 3), (1, 1, 2, 3), padding="VALID", precision="highest")
     conv("1x1, stride 2", (1, 3, 4, 3), (1, 1, 2, 3), stride=2, output_padding=1, padding=0)
     conv("padding larger than window", (1, 5, 6, 2), (2, 2, 2, 2), padding=2)
+    conv("few channels of many, stride 2", (2, 3, 4, 9), (3, 3, 2, 9), stride=2, padding=1)
     conv("empty batch", (0, 3, 3, 2), (4, 4, 3, 2), bias=3, stride=2)
     conv("no channels", (2, 3, 3, 0), (2, 2, 3, 0), bias=3)
     conv("more than 8192 elements", (1, 32, 33, 8), (2, 2, 2, 8), stride=2)
