@@ -40,30 +40,6 @@ def test_a_result_of_more_pixels_than_the_image_is_read_by_it(window):
     assert f"({read}, {reading})" in gradient.lower(dy, x, kernel).as_text()
 
 
-GEOMETRIES = {
-    "padded": Window((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
-    "stride, padding and dilation by axis": Window((3, 2), (2, 3), ((1, 2), (0, 3)), (2, 1)),
-    "cropped": Window((2, 2), (1, 2), ((-1, 0), (0, -2)), (1, 1)),
-    "stride larger than window": Window((2, 2), (5, 4), ((0, 0), (0, 0)), (1, 1)),
-    "padding larger than window": Window((2, 2), (1, 1), ((8, 5), (3, 0)), (1, 1)),
-}
-
-
-@pytest.mark.parametrize("window", GEOMETRIES.values(), ids=GEOMETRIES)
-def test_products_with_every_tap_make_the_same_convolution(window):
-    spec, inputs = ConvSpec(window, 1, None), (11, 9)
-    kernel = jax.random.normal(jax.random.key(1), (*window.size, 4, 6))
-    dy = jax.random.normal(jax.random.key(2), (2, *window.output_sizes(inputs), 6))
-    found = products.input_gradient(spec, dy, kernel, inputs)
-    np.testing.assert_allclose(found, plain.input_gradient(spec, dy, kernel, inputs), rtol=1e-12, atol=1e-12)
-    x = jax.random.normal(jax.random.key(0), (2, *inputs, 4))
-    found = products.forward(spec, x, kernel)
-    np.testing.assert_allclose(found, plain.forward(spec, x, kernel), rtol=1e-12, atol=1e-12)
-    if max(window.stride) == 1:
-        found = products.kernel_gradient(spec, dy, x, kernel)
-        np.testing.assert_allclose(found, plain.kernel_gradient(spec, dy, x, kernel), rtol=1e-12, atol=1e-12)
-
-
 @pytest.mark.parametrize(
     ("kernel", "forward", "dx"),
     [

@@ -11,7 +11,7 @@ from jax import lax
 
 import functional_cnn as fcnn
 from functional_cnn._window import Window
-from functional_cnn.ops._formulations import banded, blocks, canonical, native, plain, strips
+from functional_cnn.ops._formulations import banded, blocks, canonical, native, plain, products, strips
 from functional_cnn.ops._formulations.plain import ConvSpec
 
 pytestmark = pytest.mark.usefixtures("without_optimizations")
@@ -122,6 +122,21 @@ def test_convolutions_over_blocks_have_the_same_input_gradient(window):
     dy = jax.random.normal(jax.random.key(2), (2, *window.output_sizes(inputs), 6))
     found = blocks.input_gradient(spec, dy, kernel, inputs, plain.input_gradient)
     np.testing.assert_allclose(found, plain.input_gradient(spec, dy, kernel, inputs), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("window", GEOMETRIES.values(), ids=GEOMETRIES)
+def test_products_with_every_tap_make_the_same_convolution(window):
+    spec, inputs = ConvSpec(window, 1, None), (11, 9)
+    kernel = jax.random.normal(jax.random.key(1), (*window.size, 4, 6))
+    dy = jax.random.normal(jax.random.key(2), (2, *window.output_sizes(inputs), 6))
+    found = products.input_gradient(spec, dy, kernel, inputs)
+    np.testing.assert_allclose(found, plain.input_gradient(spec, dy, kernel, inputs), rtol=1e-12, atol=1e-12)
+    x = jax.random.normal(jax.random.key(0), (2, *inputs, 4))
+    found = products.forward(spec, x, kernel)
+    np.testing.assert_allclose(found, plain.forward(spec, x, kernel), rtol=1e-12, atol=1e-12)
+    if max(window.stride) == 1:
+        found = products.kernel_gradient(spec, dy, x, kernel)
+        np.testing.assert_allclose(found, plain.kernel_gradient(spec, dy, x, kernel), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(
