@@ -111,30 +111,16 @@ def kernel_gradient(
 
 
 def kernel_gradient_of_exchanged(
-    spec: ConvSpec,
-    dy: jax.Array,
-    x: jax.Array,
-    kernel: jax.Array,
-    convolve: Convolve = lax.conv_general_dilated,
+    spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array, convolve: Convolve
 ) -> jax.Array:
     """dkernel without a stride and groups, with x as the window and dy as the image.
 
-    dk[T-1-t,c,o] = sum_{n,q} dy[n, q + d t - (d (T-1) - lo), o] x[n,q,c]
+    dk[T-1-t,c,o] = sum_{n,q} dy[n, q + d t - (d (T-1) - lo), o] x[n,q,c], which is dkernel of x for dy and dy for x
     """
-    window, spatial = spec.window, _layout(spec)
-    backward = convolve(
-        dy,
-        x,
-        window_strides=window.dilation,
-        padding=_window.input_gradient_pads(window, x.shape[1:-1], dy.shape[1:-1]),
-        lhs_dilation=_ones(spec),
-        rhs_dilation=_ones(spec),
-        dimension_numbers=(f"C{spatial}N", f"I{spatial}O", f"{spatial}CN"),
-        precision=spec.precision,
-        preferred_element_type=accumulator(dy.dtype),
-        out_sharding=jax.typeof(kernel).sharding,
-    )
-    return lax.rev(backward, tuple(range(len(window.size))))
+    pads = _window.input_gradient_pads(spec.window, x.shape[1:-1], dy.shape[1:-1])
+    exchanged = spec._replace(window=spec.window._replace(padding=pads))
+    backward = kernel_gradient(exchanged, x, dy, jnp.swapaxes(kernel, -1, -2), convolve)
+    return lax.rev(jnp.swapaxes(backward, -1, -2), tuple(range(kernel.ndim - 2)))
 
 
 def _layout(spec: ConvSpec) -> str:
