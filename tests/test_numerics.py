@@ -164,7 +164,11 @@ def test_max_pool_of_minus_infinity_never_picks_padding(window):
 
 def test_relu_keeps_nan_and_infinity():
     x = jnp.array([jnp.nan, jnp.inf, -jnp.inf])
-    np.testing.assert_array_equal(fcnn.relu(x), [jnp.nan, jnp.inf, 0.0])
+    for context in (fcnn.autodiff(), fcnn.use_rules()):
+        with context:
+            y, pull = jax.vjp(fcnn.relu, x)
+        np.testing.assert_array_equal(y, [jnp.nan, jnp.inf, 0.0])
+        np.testing.assert_array_equal(pull(jnp.ones(3))[0], [1.0, 1.0, 0.0])
 
 
 def test_large_logits():

@@ -43,24 +43,25 @@ def relu(x: jax.Array) -> jax.Array:
 
 # ReLU, derived.
 #   forward   y  = max(x, 0)
-#   dx        dx = dy [x > 0] = dy [y > 0]; at the kink relu'(0) = 0, as in PyTorch and jax.nn.relu
-# Residuals: [x > 0], a byte a value. y would be alive anyway where the next layer keeps it, but it is four times
+#   dx        dx = 0 where x <= 0, dy elsewhere; at the kink relu'(0) = 0, as in PyTorch and jax.nn.relu, and where x is
+#             NaN the gradient passes, as in PyTorch
+# Residuals: [x <= 0], a byte a value. y would be alive anyway where the next layer keeps it, but it is four times
 # as much to read, and in a compiled step XLA keeps the sources of a mask that it can make again, not y.
 # Formulation: jax.nn.relu's maximum, on CPU 1.05 to 1.10 times as fast as a select. Unlike that of lax.max its gradient
 # at a tie is 0 and not 1/2, which counts since fwd is differentiated as it stands where a second derivative is taken.
-# Reference: selects.
+# Reference: a select.
 
 
 def _relu_reference(spec, x):
-    return jnp.where(x > 0, x, jnp.where(jnp.isnan(x), jnp.nan, 0))
+    return jnp.where(x <= 0, 0, x)
 
 
 def _relu_fwd(spec, x):
-    return jax.nn.relu(x), x > 0
+    return jax.nn.relu(x), x <= 0
 
 
-def _relu_bwd(spec, positive, dy):
-    return (jnp.where(positive, dy, 0),)
+def _relu_bwd(spec, cut_off, dy):
+    return (jnp.where(cut_off, 0, dy),)
 
 
 define(Rule("relu", _relu_reference, _relu_fwd, _relu_bwd))
