@@ -1,11 +1,13 @@
-"""Convolutions to few channels, and kernel's gradients whose image and window are exchanged."""
+"""Convolutions of few channels and to few, and kernel's gradients whose image and window are exchanged."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import functional_cnn as fcnn
 from functional_cnn._window import Window
@@ -85,3 +87,53 @@ def test_convolutions_to_few_channels_are_matrix_products(kernel, fun):
     program = jax.jit(fun).lower(*shapes).as_text()
     assert "dot_general" in program
     assert "stablehlo.convolution" not in program
+
+
+@pytest.mark.parametrize("options", [{}, {"stride": 2}, {"dilation": 2, "padding": (1, 3)}], ids=str)
+@pytest.mark.parametrize("channels", [(3, 24), (24, 3), (18, 32)], ids=str)
+def test_channels_of_zeros_change_no_number(channels, options, small_integers):
+    convolution = functools.partial(fcnn.conv, **options)
+    x, kernel = small_integers((5, 9, 8, channels[0]), (3, 3, *channels))
+    dy = jnp.arange(np.prod(jax.eval_shape(convolution, x, kernel).shape), dtype=jnp.float32) % 5 - 2
+
+    def maps():
+        y, pull = jax.vjp(convolution, x, kernel)
+        return y, *pull(dy.reshape(y.shape))
+
+    with fcnn.autodiff():
+        expected = maps()
+    for found, wanted in zip(maps(), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    ("images", "kernel", "dtype", "read"),
+    [
+        ((2, 9, 9, 3), (3, 3, 3, 24), jnp.float32, 4),
+        ((2, 9, 9, 15), (3, 3, 15, 17), jnp.float32, 16),
+        ((2, 9, 9, 1), (3, 3, 1, 24), jnp.float32, 1),
+        ((2, 9, 9, 6), (3, 3, 6, 24), jnp.float32, 6),
+        ((2, 9, 9, 3), (3, 3, 3, 16), jnp.float32, 3),
+        ((2, 9, 9, 3), (3, 3, 3, 33), jnp.float32, 3),
+        ((2, 9, 9, 3), (3, 3, 3, 24), jnp.bfloat16, 3),
+        ((2, 9, 3), (3, 3, 24), jnp.float32, 3),
+    ],
+    ids=["three", "fifteen", "one", "even", "few made", "many made", "bfloat16", "sequence"],
+)
+def test_an_odd_number_of_channels_is_made_even_for_some(images, kernel, dtype, read):
+    shapes = (jax.ShapeDtypeStruct(shape, dtype) for shape in (images, kernel))
+    program = jax.jit(fcnn.conv).lower(*shapes).as_text()
+    (line,) = re.findall("stablehlo.convolution.*", program)
+    assert f"{read}x{kernel[-1]}x" in line, line
+
+
+def test_images_that_a_mesh_splits_get_no_zeros(devices):
+    mesh = jax.make_mesh((3,), ("data",), axis_types=(AxisType.Explicit,), devices=devices[:3])
+    x = jax.random.normal(jax.random.key(0), (9, 6, 6, 2), jnp.float32)
+    gradient = jax.jit(jax.grad(lambda kernel, x: (fcnn.conv(x, kernel) ** 2).sum()))
+    kernel = jnp.ones((3, 3, 2, 24), jnp.float32)
+    expected = gradient(kernel, x)
+    with jax.set_mesh(mesh):
+        x = jax.device_put(x, NamedSharding(mesh, PartitionSpec("data")))
+        kernel = jax.device_put(kernel, NamedSharding(mesh, PartitionSpec()))
+        np.testing.assert_allclose(gradient(kernel, x), expected, rtol=1e-5)

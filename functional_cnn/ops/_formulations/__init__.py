@@ -20,6 +20,7 @@ it with JAX 0.10.2, float32:
 | few channels made of many | all, dkernel without a stride | a matrix product with all taps | 1.1 to 35 |
 | more padding than keeps the size, no stride | dkernel | x as the window, which reads dy as the image | 12 to 37 |
 | strided, few channels in dy | dx | one of stride 1 whose channels are blocks of pixels | 0.6 to 25 |
+| an odd number of channels from 3 on, of which 17 to 32 are made, 2D | all | one more channel, of zeros | 1.0 to 9 |
 | any other, 2D | all | XLA's own convolution in place of YNNPACK's | 1.1 to 4 |
 | | dkernel of fewer than 8 images | the same on strips of their rows as images | 1.1 to 4.7 on top of that |
 

@@ -9,9 +9,10 @@ there a quarter of the multiply-adds is enough: of 36 random shapes below, XLA's
 middle, and 1.24 at worst. Forward and for dx YNNPACK stays where the image made is larger than a core's cache and its
 rows are shared out among threads (XLA's own takes up to 1.8 times as long), where at most 16 channels are made (up to
 2.4 times), and where few come in, for which the dilation slows the sums themselves. For dkernel of 8 to 31 images it
-stays where at most 16 channels are made (1.2 to 1.5 times). With a stride XLA's own is level or faster forward at every
-size, by up to 1.9 times; for dx the input is dilated already. In float64 XLA's own takes 10 times as long. All this was
-measured on two cores with AVX-512.
+stays where at most 16 channels are made (1.2 to 1.5 times), or 32, which fill its vectors, of at most 32 (1.1 times in
+the middle of 63 shapes, up to 1.6). With a stride XLA's own is level or faster forward at every size, by up to 1.9
+times; for dx the input is dilated already. In float64 XLA's own takes 10 times as long. All this was measured on two
+cores with AVX-512.
 """
 
 import functools
@@ -28,6 +29,7 @@ from functional_cnn.ops._formulations import (
     banded,
     blocks,
     canonical,
+    even,
     patches,
     plain,
     products,
@@ -40,7 +42,7 @@ _LARGE = 2**25  # multiply-adds
 _MANY_IMAGES, _MANY_TERMS, _LARGE_OF_MANY = 32, 10_000, 2**23  # for dkernel; the terms of one of its numbers
 _SOME_IMAGES = 8  # for dkernel
 _IN_CACHE = 2**18  # numbers of one image that the map makes
-_MANY_CHANNELS = 32  # for a stride
+_MANY_CHANNELS = 32  # for a stride, and for dkernel of some images
 _SOME_CHANNELS, _FEW_MADE, _MANY_PAIRS = 8, 16, 512  # channels taken in, channels made, and of both
 _CHANNELS_AT_ONCE = 64  # of YNNPACK's matrix product with AVX-512
 
@@ -128,14 +130,20 @@ def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Arr
     images, pixels = dy.shape[0], dy.shape[1:-1]
     many = images >= _MANY_IMAGES and images * math.prod(pixels) >= _MANY_TERMS
     large = _LARGE_OF_MANY if many and max(spec.window.stride) == 1 else _LARGE
-    pays = kernel.shape[-1] > _FEW_MADE or not _SOME_IMAGES <= images < _MANY_IMAGES
+    pays = not _SOME_IMAGES <= images < _MANY_IMAGES or not _few(kernel)
     chosen = _convolve_of(pays, images, pixels, kernel, large)
     if _made_exceeds_read(spec, dy, x):
-        chosen = chosen if images >= _SOME_IMAGES else canonical.convolve
+        chosen = chosen if images >= _SOME_IMAGES else even.convolve
         return plain.kernel_gradient_of_exchanged(spec, dy, x, kernel, chosen)
     if chosen is convolve:
         spec, dy, x = strips.cut(spec, dy, x)
     return plain.kernel_gradient(spec, dy, x, kernel, chosen)
+
+
+def _few(kernel: jax.Array) -> bool:
+    """Whether dkernel has so few channels that YNNPACK makes it faster of some images."""
+    *_, channels, made = kernel.shape
+    return made <= _FEW_MADE or (made == _MANY_CHANNELS and channels <= _MANY_CHANNELS)
 
 
 def _made_exceeds_read(spec: ConvSpec, dy: jax.Array, x: jax.Array) -> bool:
@@ -151,7 +159,7 @@ def _made_exceeds_read(spec: ConvSpec, dy: jax.Array, x: jax.Array) -> bool:
 def _convolve_of(pays: bool, batch: int, outputs: Sizes, kernel: jax.Array, large: int = _LARGE) -> Convolve:
     plane, single = len(outputs) == 2, kernel.dtype == jnp.float32
     worth_it = plain.multiply_adds(batch, outputs, kernel) >= large
-    return convolve if pays and plane and single and worth_it else canonical.convolve
+    return convolve if pays and plane and single and worth_it else even.convolve
 
 
 def convolve(lhs: jax.Array, rhs: jax.Array, *, padding: Pads, **options: Any) -> jax.Array:
