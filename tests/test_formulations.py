@@ -196,8 +196,22 @@ def test_a_transposed_convolution_over_blocks_equals_its_reference_in_float32(sm
         ((32, 24, 24, 4), (3, 3, 4, 4), 1, False),
         ((32, 48, 48, 4), (3, 3, 4, 16), 2, False),
         ((2, 32, 32, 64), (3, 3, 64, 64), 1, True),
+        ((8, 30, 30, 32), (3, 3, 32, 32), 1, False),
+        ((8, 58, 58, 32), (3, 3, 32, 32), 1, True),
+        ((8, 30, 30, 32), (3, 3, 32, 40), 1, True),
     ],
-    ids=["LeNet's second", "many images", "few images", "few terms", "little work", "stride", "much work"],
+    ids=[
+        "LeNet's second",
+        "many images",
+        "few images",
+        "few terms",
+        "little work",
+        "stride",
+        "much work",
+        "32 channels",
+        "32 channels by long sums",
+        "more than 32 channels",
+    ],
 )
 def test_kernel_gradients_of_long_sums_are_made_by_xlas_own_convolution(images, kernel, stride, own):
     gradient = jax.jit(jax.grad(lambda k, x: fcnn.conv(x, k, stride=stride).sum()))

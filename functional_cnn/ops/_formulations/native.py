@@ -9,10 +9,9 @@ there a quarter of the multiply-adds is enough: of 36 random shapes below, XLA's
 middle, and 1.24 at worst. Forward and for dx YNNPACK stays where the image made is larger than a core's cache and its
 rows are shared out among threads (XLA's own takes up to 1.8 times as long), where at most 16 channels are made (up to
 2.4 times), and where few come in, for which the dilation slows the sums themselves. For dkernel of 8 to 31 images it
-stays where at most 16 channels are made (1.2 to 1.5 times), or 32, which fill its vectors, of at most 32 (1.1 times in
-the middle of 63 shapes, up to 1.6). With a stride XLA's own is level or faster forward at every size, by up to 1.9
-times; for dx the input is dilated already. In float64 XLA's own takes 10 times as long. All this was measured on two
-cores with AVX-512.
+stays where at most 16 channels are made (1.2 to 1.5 times), or 32 of at most 32 by short sums (1.1 to 1.6 times; its
+long sums round more). With a stride XLA's own is level or faster forward at every size, by up to 1.9 times; for dx the
+input is dilated already. In float64 XLA's own takes 10 times as long. All this was measured on two cores with AVX-512.
 """
 
 import functools
@@ -128,9 +127,10 @@ def _tasks_of_a_row(pixels: int, channels: int, terms: int) -> int:
 
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
     images, pixels = dy.shape[0], dy.shape[1:-1]
-    many = images >= _MANY_IMAGES and images * math.prod(pixels) >= _MANY_TERMS
+    long_sums = images * math.prod(pixels) >= _MANY_TERMS
+    many = images >= _MANY_IMAGES and long_sums
     large = _LARGE_OF_MANY if many and max(spec.window.stride) == 1 else _LARGE
-    pays = not _SOME_IMAGES <= images < _MANY_IMAGES or not _few(kernel)
+    pays = not _SOME_IMAGES <= images < _MANY_IMAGES or not _few(kernel, long_sums)
     chosen = _convolve_of(pays, images, pixels, kernel, large)
     if _made_exceeds_read(spec, dy, x):
         chosen = chosen if images >= _SOME_IMAGES else even.convolve
@@ -140,10 +140,10 @@ def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Arr
     return plain.kernel_gradient(spec, dy, x, kernel, chosen)
 
 
-def _few(kernel: jax.Array) -> bool:
+def _few(kernel: jax.Array, long_sums: bool) -> bool:
     """Whether dkernel has so few channels that YNNPACK makes it faster of some images."""
     *_, channels, made = kernel.shape
-    return made <= _FEW_MADE or (made == _MANY_CHANNELS and channels <= _MANY_CHANNELS)
+    return made <= _FEW_MADE or (not long_sums and made == _MANY_CHANNELS >= channels)
 
 
 def _made_exceeds_read(spec: ConvSpec, dy: jax.Array, x: jax.Array) -> bool:
