@@ -2,7 +2,7 @@
 
 Its dimension numbers say which axis of an operand plays which part: dx contracts the kernel's O, dkernel
 contracts the batch.
-``convolve`` takes its arguments and computes the same; ``canonical`` and ``native`` have others for CPU.
+``convolve`` takes its arguments and computes the same; ``canonical``, ``even`` and ``native`` have others for CPU.
 """
 
 import math
