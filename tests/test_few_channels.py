@@ -11,7 +11,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import functional_cnn as fcnn
 from functional_cnn._window import Window
-from functional_cnn.ops._formulations import native, plain, products
+from functional_cnn.ops._formulations import even, native, plain, products
 from functional_cnn.ops._formulations.plain import ConvSpec
 
 pytestmark = pytest.mark.usefixtures("without_optimizations")
@@ -104,6 +104,13 @@ def test_channels_of_zeros_change_no_number(channels, options, small_integers):
         expected = maps()
     for found, wanted in zip(maps(), expected, strict=True):
         np.testing.assert_array_equal(found, wanted)
+
+
+def test_groups_get_no_zeros(small_integers):
+    spec = ConvSpec(Window((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), 3, None)
+    x, kernel = small_integers((2, 6, 5, 9), (3, 3, 3, 24))
+    expected = plain.forward(spec, x, kernel)
+    np.testing.assert_array_equal(plain.forward(spec, x, kernel, even.convolve), expected)
 
 
 @pytest.mark.parametrize(

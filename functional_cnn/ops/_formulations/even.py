@@ -24,8 +24,9 @@ def convolve(
     """``canonical.convolve``, with one more channel of zeros where that pays."""
     of_lhs, of_rhs, _ = dimension_numbers
     axis, of_kernel, made = of_lhs.index("C"), of_rhs.index("I"), rhs.shape[of_rhs.index("O")]
+    ungrouped = lhs.shape[axis] == rhs.shape[of_kernel]
     pays = _taken(lhs, options["lhs_dilation"]) and _FEWEST_MADE <= made <= _MOST_MADE
-    if pays and _odd(lhs, axis) and _odd(rhs, of_kernel):
+    if ungrouped and pays and _odd(lhs, axis) and _odd(rhs, of_kernel):
         lhs, rhs = _with_zeros(lhs, axis), _with_zeros(rhs, of_kernel)
     return canonical.convolve(lhs, rhs, dimension_numbers=dimension_numbers, **options)
 
