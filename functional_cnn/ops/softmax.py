@@ -1,6 +1,6 @@
 """Softmax and its logarithm."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -47,9 +47,17 @@ def softmax(x: jax.Array, axis: int | tuple[int, ...] = -1) -> jax.Array:
 # Reference: exp(x - logsumexp(x)); the rule divides, which rounds less.
 
 
-def _shifted(spec: Any, x: jax.Array) -> jax.Array:
-    """x less its maximum, which changes no softmax and keeps exp in range."""
-    return x - lax.stop_gradient(jnp.max(x, axis=spec.axis, keepdims=True, initial=-jnp.inf))
+def _maximum(spec: AxisSpec, x: jax.Array) -> jax.Array:
+    return lax.stop_gradient(jnp.max(x, axis=spec.axis, keepdims=True, initial=-jnp.inf))
+
+
+def _exponentials(x: jax.Array, largest: jax.Array) -> jax.Array:
+    """exp(x) over that of the maximum, which changes no softmax and keeps it in range.
+
+    As in logsumexp a maximum that is not finite counts as 0. On CPU that select also keeps YNNPACK from making the
+    exponentials, for which it takes longer than XLA's loops.
+    """
+    return jnp.exp(x - jnp.where(jnp.isfinite(largest), largest, 0))
 
 
 def _softmax_reference(spec, x):
@@ -58,12 +66,17 @@ def _softmax_reference(spec, x):
 
 
 def _softmax_fwd(spec, x):
-    exponentials = jnp.exp(_shifted(spec, *widened(x)))
+    (wide,) = widened(x)
+    exponentials = _exponentials(wide, _maximum(spec, wide))
     y = (exponentials / jnp.sum(exponentials, axis=spec.axis, keepdims=True)).astype(x.dtype)
     return y, y
 
 
 def _softmax_bwd(spec, y, dy):
+    if y.shape[:1] == (1,) and 0 not in spec.axis:
+        # On CPU YNNPACK makes all of this and shares out the first axis among threads.
+        (dx,) = _softmax_bwd(AxisSpec(tuple(axis - 1 for axis in spec.axis)), y[0], dy[0])
+        return (dx[None],)
     wide, dy = widened(y, dy)
     dot = jnp.sum(dy * wide, axis=spec.axis, keepdims=True)
     return (like_primal(wide * (dy - dot), y),)
@@ -99,8 +112,9 @@ def log_softmax(x: jax.Array, axis: int | tuple[int, ...] = -1) -> jax.Array:
 
 # Log-softmax, derived.
 #   forward   y_k  = x_k - log sum_j exp(x_j)
-#   dx        dx_k = dy_k - exp(y_k) sum_j dy_j
-# Residuals: y alone.
+#   dx        dx_k = dy_k - e_k / s sum_j dy_j,    e = exp(x - max x), s = sum_k e_k
+# Residuals: e and s. y alone would do, since e_k / s = exp(y_k), but to make the exponentials again costs more than
+# all else, and a y of 16 bits, rounded where it is large, more digits than e.
 # Reference: x less jax.nn.logsumexp.
 
 
@@ -110,16 +124,19 @@ def _log_softmax_reference(spec, x):
 
 
 def _log_softmax_fwd(spec, x):
-    shifted = _shifted(spec, *widened(x))
-    total = jnp.sum(jnp.exp(shifted), axis=spec.axis, keepdims=True)
-    y = (shifted - jnp.log(total)).astype(x.dtype)
-    return y, y
+    (wide,) = widened(x)
+    largest = _maximum(spec, wide)
+    exponentials = _exponentials(wide, largest)
+    total = jnp.sum(exponentials, axis=spec.axis, keepdims=True)
+    y = (wide - largest - jnp.log(total)).astype(x.dtype)
+    return y, (exponentials.astype(x.dtype), total)
 
 
-def _log_softmax_bwd(spec, y, dy):
-    wide, dy = widened(y, dy)
-    total = jnp.sum(dy, axis=spec.axis, keepdims=True)
-    return (like_primal(dy - jnp.exp(wide) * total, y),)
+def _log_softmax_bwd(spec, residuals, dy):
+    exponentials, total = residuals
+    wide, dy = widened(exponentials, dy)
+    share = jnp.sum(dy, axis=spec.axis, keepdims=True) / total
+    return (like_primal(dy - wide * share, exponentials),)
 
 
 define(Rule("log_softmax", _log_softmax_reference, _log_softmax_fwd, _log_softmax_bwd))

@@ -82,6 +82,7 @@ def over_an_axis(add: Add) -> None:
         add(op, "last axis", normal(4, 5), sharp=True)
         add(op, "first axis", normal(4, 5), axis=0)
         add(op, "two axes", normal(2, 3, 4), axis=(0, 2))
+        add(op, "one image", normal(1, 2, 3, 4))
         add(op, "large values", normal(3, 4, scale=100.0), smooth=False)
         add(op, "empty batch", normal(0, 5))
         add(op, "more than 8192 elements", normal(91, 91))
