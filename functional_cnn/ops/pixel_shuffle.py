@@ -100,8 +100,12 @@ def _checked(function: str, x: jax.Array, factor: int | tuple[int, ...]) -> tupl
 #   unshuffle   y[n, q, c R + t] = x[n, q r + t, c],   dx[n, q r + t, c] = dy[n, q, c R + t]
 # Both are permutations, so the adjoint is the inverse: each op's backward is the other's forward.
 # Residuals: none.
+# Formulation: a transposition of all axes at once. To gather many channels so takes XLA:CPU 1.1 to 3.7 times as long as
+# to exchange channels and offsets of each row of a block, and to stack the rows; that of few 0.4 to 1 times.
 # Reference: one image for each offset, its pixels spread by lax.pad or taken by a strided slice.
 
+
+_FEW_CHANNELS = 48
 
 # Axes are split and merged one at a time, since a reshape of several leaves a mesh of Explicit axes in doubt.
 
@@ -120,8 +124,26 @@ def _unshuffle(factor: Sizes, x: jax.Array) -> jax.Array:
     rank = len(factor)
     for axis in reversed(range(rank)):
         x = _split(x, 1 + axis, (x.shape[1 + axis] // factor[axis], factor[axis]))
-    blocks, offsets = range(1, 1 + 2 * rank, 2), range(2, 2 + 2 * rank, 2)
-    return lax.collapse(x.transpose(0, *blocks, 1 + 2 * rank, *offsets), 1 + rank)
+    if x.shape[-1] * math.prod(factor) <= _FEW_CHANNELS:
+        return _at_once(x)
+    return lax.platform_dependent(x, cpu=_by_rows, default=_at_once)
+
+
+def _at_once(blocks: jax.Array) -> jax.Array:
+    """(N, block, offset, ..., C) to (N, block, ..., C R)"""
+    last = blocks.ndim - 1
+    every, offsets = range(1, last, 2), range(2, last, 2)
+    return lax.collapse(blocks.transpose(0, *every, last, *offsets), 1 + len(every))
+
+
+def _by_rows(blocks: jax.Array) -> jax.Array:
+    """The same, of which each row of a block is an array by itself that exchanges its offsets and the channels."""
+    outer = blocks.shape[2:-3:2]
+    rows = []
+    for offset in np.ndindex(outer):
+        row = blocks[(slice(None), *(index for t in offset for index in (slice(None), t)))]
+        rows.append(jnp.swapaxes(row, -1, -2))
+    return lax.collapse(jnp.stack(rows, -2), 2 + len(outer))
 
 
 def _split(x: jax.Array, axis: int, sizes: Sizes) -> jax.Array:

@@ -36,6 +36,7 @@ def pixel_shuffle(add: Add) -> None:
     add(op, "factor 1", normal(1, 3, 4, 2), factor=1)
     add(op, "empty batch", normal(0, 3, 4, 4), factor=2)
     add(op, "no channels", normal(1, 3, 4, 0), factor=2)
+    add(op, "many channels", normal(1, 3, 2, 64), factor=2)
     add(op, "more than 8192 elements", normal(1, 17, 16, 32), factor=2)
 
 
@@ -48,6 +49,9 @@ def pixel_unshuffle(add: Add) -> None:
     add(op, "factor 1", normal(1, 3, 4, 2), factor=1)
     add(op, "empty batch", normal(0, 6, 8, 1), factor=2)
     add(op, "no channels", normal(1, 6, 4, 0), factor=2)
+    add(op, "many channels", normal(1, 6, 4, 16), factor=2)
+    add(op, "many channels, 1D", normal(2, 6, 20), factor=3)
+    add(op, "many channels, 3D", normal(1, 4, 3, 2, 9), factor=(2, 3, 1))
     add(op, "more than 8192 elements", normal(1, 34, 32, 8), factor=2)
 
 
