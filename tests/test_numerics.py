@@ -70,6 +70,24 @@ def test_statistics_of_each_example_survive_an_offset(norm, axes):
         assert jnp.isfinite(norm(jnp.full((2, 16, 16, 4), value, jnp.float32))).all()
 
 
+@pytest.mark.parametrize(
+    "norm", [fcnn.layer_norm, fcnn.rms_norm, lambda x, scale: fcnn.group_norm(x, scale, groups=2)]
+)
+def test_sums_over_many_pixels_round_as_autodiffs_do(norm):
+    rng = np.random.default_rng(0)
+    x, dy = rng.standard_normal((2, 16, 48, 48, 4)).astype(np.float32)
+    scale = rng.standard_normal(4).astype(np.float32)
+
+    def dscale(dtype):
+        gradient = jax.jit(lambda x, scale, dy: jax.vjp(norm, x, scale)[1](dy)[1])
+        return np.asarray(gradient(*(jnp.asarray(a, dtype) for a in (x, scale, dy))), np.float64)
+
+    with fcnn.autodiff():
+        exact, expected = dscale(jnp.float64), dscale(jnp.float32)
+    error, allowed = (np.linalg.norm(values - exact) for values in (dscale(jnp.float32), expected))
+    assert error <= 4 * allowed
+
+
 def test_variance_of_equal_values_is_not_negative():
     for value in (0.0, 1e4, -3.3e7):
         y, _, var = fcnn.batch_norm(jnp.full((8, 16, 16, 3), value, jnp.float32))

@@ -11,7 +11,7 @@ from jax import lax
 
 from functional_cnn import _checks
 from functional_cnn._numerics import like_primal, widened
-from functional_cnn.ops._statistics import across, affine
+from functional_cnn.ops._statistics import across, affine, weighted_mean
 from functional_cnn.rule import Rule, apply, define
 
 
@@ -68,6 +68,8 @@ def rms_norm(
 #   dscale    dg = sum dy h                    over all that share an entry
 #   dx        dx = r (g - h E[g h]),           g = scale dy; since dr/dx = -r^3 x / M
 # Residuals: x, alive anyway, and one number for each mean.
+# Formulation: over the last axis alone the mean is a product with a vector on CPU, as layer norm's are, but without a
+# scale, where the sum is level, and faster over few channels.
 # Reference: division by the square root of the mean square.
 
 
@@ -87,13 +89,15 @@ def _rms_fwd(spec, x, scale):
 def _rms_bwd(spec, residuals, dy):
     x, scale, r = residuals
     wide, wide_scale, dy = widened(x, scale, dy)
-    h = wide * r
-    g = affine(dy, across(wide_scale, spec.axes, x), None)
-    dx = like_primal(r * (g - h * jnp.mean(g * h, spec.axes, keepdims=True)), x)
-    if scale is None:
-        return dx, None
+    dyx = dy * wide
+    if scale is None and x.shape[0] > 1:
+        mean_gx = jnp.mean(dyx, spec.axes, keepdims=True)
+    else:
+        mean_gx = weighted_mean(dyx, wide_scale, spec.axes)
+    dx = r * (affine(dy, across(wide_scale, spec.axes, x), None) - wide * (r * (r * mean_gx)))
     shared = tuple(a for a in range(x.ndim) if a not in spec.axes)
-    return dx, like_primal((dy * h).sum(shared), scale)
+    dscale = None if scale is None else like_primal((r * dyx).sum(shared), scale)
+    return like_primal(dx, x), dscale
 
 
 define(Rule("rms_norm", _rms_reference, _rms_fwd, _rms_bwd))

@@ -98,7 +98,8 @@ def _standardization_fwd(spec, kernel):
 def _standardization_bwd(spec, residuals, dy):
     kernel, mean, r = residuals
     wide, dy = widened(kernel, dy)
-    dkernel = standardized_gradient(wide - mean, r, dy, _mean)
+    centered = wide - mean
+    dkernel = standardized_gradient(centered, r, dy, _mean(dy), _mean(dy * centered))
     return (like_primal(dkernel, kernel),)
 
 

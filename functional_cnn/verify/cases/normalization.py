@@ -60,6 +60,7 @@ def rms_norm(add: Add) -> None:
     add(op, "plain", normal(2, 3, 4))
     add(op, "two axes", normal(3, 2, 4), normal(3, 4), axis=(0, -1), eps=1e-2)
     add(op, "one vector", normal(5), axis=0)
+    add(op, "one image, plain", normal(1, 3, 4))
     add(op, "zeros", values(0.0, 0.0), smooth=False)
     add(op, "empty batch", normal(0, 3, 4), normal(4))
     add(op, "more than 8192 elements", normal(4, 16, 17, 8), normal(8))
