@@ -12,23 +12,28 @@ Map = Callable[[Any, jax.Array], jax.Array]
 
 
 def define_elementwise(
-    name: str, *, reference: Map, value: Map, slope: Map, residual: Literal["x", "y"]
+    name: str, *, reference: Map, value: Map, slope: Map, residual: Literal["x", "y", "slope"]
 ) -> None:
-    """Enters the rule y = value(spec, x), dx = dy slope(spec, residual).
+    """Enters the rule y = value(spec, x), dx = dy slope, where the slope is that of x, or of y if y is the residual.
 
-    The residual is x or y, whichever the slope is written in; ``reference`` is y by another way. All three
-    see arrays in the accumulator's dtype.
+    A residual of "slope" is made beside y, where both share what costs most, and takes as much memory as x, which an
+    activation's producer seldom keeps; one of "x" or "y" suits a slope that costs little. ``reference`` is y by another
+    way. All three functions see arrays in the accumulator's dtype.
     """
 
     def referenced(spec, x):
         return reference(spec, *widened(x)).astype(x.dtype)
 
     def fwd(spec, x):
-        y = value(spec, *widened(x)).astype(x.dtype)
+        (wide,) = widened(x)
+        y = value(spec, wide).astype(x.dtype)
+        if residual == "slope":
+            return y, slope(spec, wide).astype(x.dtype)
         return y, x if residual == "x" else y
 
     def bwd(spec, kept, dy):
         wide, dy = widened(kept, dy)
-        return (like_primal(dy * slope(spec, wide), kept),)
+        factor = wide if residual == "slope" else slope(spec, wide)
+        return (like_primal(dy * factor, kept),)
 
     define(Rule(name, referenced, fwd, bwd))

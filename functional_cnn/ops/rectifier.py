@@ -213,8 +213,8 @@ def elu(x: jax.Array, alpha: float = 1.0) -> jax.Array:
 # ELU, derived.
 #   forward   y  = x [x > 0] + alpha (exp(x) - 1) [x <= 0]
 #   dx        dx = dy [x > 0] + dy alpha exp(x) [x <= 0]; at zero the slope is alpha, as in PyTorch and jax.nn
-# Residuals: x. From y, alpha exp(x) = y + alpha, which loses its digits far below zero, and y's sign is x's
-# only where alpha >= 0.
+# Residuals: the slope. From y, alpha exp(x) = y + alpha, which loses its digits far below zero, and y's sign is x's
+# only where alpha >= 0. JAX's own gradient keeps two arrays and a mask.
 # Reference: jax.nn.elu.
 
 
@@ -228,7 +228,7 @@ define_elementwise(
     reference=lambda spec, x: jax.nn.elu(x, spec.alpha),
     value=lambda spec, x: jnp.where(x > 0, x, spec.alpha * jnp.expm1(_below(x))),
     slope=lambda spec, x: jnp.where(x > 0, 1, spec.alpha * jnp.exp(_below(x))),
-    residual="x",
+    residual="slope",
 )
 
 
@@ -263,7 +263,7 @@ def celu(x: jax.Array, alpha: float = 1.0) -> jax.Array:
 # CELU, derived.
 #   forward   y  = x [x > 0] + alpha (exp(x / alpha) - 1) [x <= 0]
 #   dx        dx = dy [x > 0] + dy exp(x / alpha) [x <= 0]; the slope at zero is 1 from both sides
-# Residuals: x, as for ELU.
+# Residuals: the slope, as for ELU.
 # Reference: jax.nn.celu.
 
 define_elementwise(
@@ -271,7 +271,7 @@ define_elementwise(
     reference=lambda spec, x: jax.nn.celu(x, spec.alpha),
     value=lambda spec, x: jnp.where(x > 0, x, spec.alpha * jnp.expm1(_below(x) / spec.alpha)),
     slope=lambda spec, x: jnp.exp(_below(x) / spec.alpha),
-    residual="x",
+    residual="slope",
 )
 
 
@@ -300,7 +300,7 @@ def selu(x: jax.Array) -> jax.Array:
 # SELU, derived.    the two constants keep mean 0 and variance 1, appendix A1
 #   forward   y  = scale x [x > 0] + scale alpha (exp(x) - 1) [x <= 0]
 #   dx        dx = dy scale [x > 0] + dy scale alpha exp(x) [x <= 0]; at zero the slope is scale alpha, as in PyTorch
-# Residuals: x, as for ELU.
+# Residuals: the slope, as for ELU.
 # Reference: jax.nn.selu.
 
 _SCALE = 1.0507009873554804934193349852946
@@ -311,5 +311,5 @@ define_elementwise(
     reference=lambda spec, x: jax.nn.selu(x),
     value=lambda spec, x: _SCALE * jnp.where(x > 0, x, _ALPHA * jnp.expm1(_below(x))),
     slope=lambda spec, x: _SCALE * jnp.where(x > 0, 1, _ALPHA * jnp.exp(_below(x))),
-    residual="x",
+    residual="slope",
 )

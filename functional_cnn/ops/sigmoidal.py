@@ -71,7 +71,7 @@ def log_sigmoid(x: jax.Array) -> jax.Array:
 # Log-sigmoid, derived.
 #   forward   y  = -log(1 + exp(-x)) = -softplus(-x)
 #   dx        dx = dy / (1 + exp(x))
-# Residuals: x. The slope from y, 1 - exp(y), would lose its digits where y is near zero.
+# Residuals: the slope. From y it is 1 - exp(y), which loses its digits where y is near zero.
 # Reference: -logaddexp(0, -x).
 
 
@@ -86,7 +86,7 @@ define_elementwise(
     reference=lambda spec, x: -jnp.logaddexp(jnp.zeros_like(x), -x),
     value=lambda spec, x: -_softplus(-x),
     slope=lambda spec, x: lax.logistic(-x),
-    residual="x",
+    residual="slope",
 )
 
 
@@ -116,7 +116,7 @@ def softplus(x: jax.Array) -> jax.Array:
 # Softplus, derived.
 #   forward   y  = log(1 + exp(x))
 #   dx        dx = dy / (1 + exp(-x))
-# Residuals: x; the slope from y, 1 - exp(-y), would lose its digits where y is near zero.
+# Residuals: the slope. From y it is 1 - exp(-y), which loses its digits where y is near zero.
 # Reference: logaddexp(0, x).
 
 define_elementwise(
@@ -124,7 +124,7 @@ define_elementwise(
     reference=lambda spec, x: jnp.logaddexp(jnp.zeros_like(x), x),
     value=lambda spec, x: _softplus(x),
     slope=lambda spec, x: lax.logistic(x),
-    residual="x",
+    residual="slope",
 )
 
 
