@@ -236,7 +236,7 @@ def _inference_bwd(spec, residuals, dy):
     wide, wide_mean, wide_var, wide_scale, dy = widened(x, mean, var, scale, dy)
     r = lax.rsqrt(wide_var + spec.eps)
     slope = affine(r, wide_scale, None)
-    db, dg = sum_leading(dy), sum_leading(dy * ((wide - wide_mean) * r))
+    db, dg = sum_leading(dy), r * sum_leading(dy * (wide - wide_mean))
     return (
         like_primal(slope * dy, x),
         like_primal(-slope * db, mean),
