@@ -178,6 +178,18 @@ def group_norm(batch: int, size: int, channels: int, groups: int) -> Row:
     )
 
 
+def rms_norm(batch: int, size: int, channels: int) -> Row:
+    module = nn.RMSNorm(epsilon=1e-5)
+    return Row(
+        f"RMS norm, {batch}x{size}^2x{channels}",
+        "norm",
+        ((batch, size, size, channels), (channels,)),
+        fcnn.rms_norm,
+        lambda x, scale: module.apply({"params": {"scale": scale}}, x),
+        lambda F, x, scale: F.rms_norm(x.permute(0, 2, 3, 1), (channels,), scale, 1e-5),
+    )
+
+
 def activation(name: str, batch: int, size: int, channels: int) -> Row:
     return Row(
         f"{name}, {batch}x{size}^2x{channels}",
@@ -186,6 +198,29 @@ def activation(name: str, batch: int, size: int, channels: int) -> Row:
         getattr(fcnn, name),
         getattr(jax.nn, name),
         lambda F, x: F.gelu(x, approximate="tanh") if name == "gelu" else getattr(F, name)(x),
+    )
+
+
+def log_softmax(batch: int, size: int, classes: int) -> Row:
+    return Row(
+        f"log-softmax, {batch}x{size}^2x{classes}",
+        "activation",
+        ((batch, size, size, classes),),
+        fcnn.log_softmax,
+        jax.nn.log_softmax,
+        lambda F, x: F.log_softmax(x, 1),
+    )
+
+
+def dropout(batch: int, features: int) -> Row:
+    key, module = jax.random.key(0), nn.Dropout(0.5, deterministic=False)
+    return Row(
+        f"dropout, {batch}x{features}",
+        "dropout",
+        ((batch, features),),
+        lambda x: fcnn.dropout(x, key, rate=0.5),
+        lambda x: module.apply({}, x, rngs={"dropout": key}),
+        lambda F, x: F.dropout(x, 0.5),
     )
 
 
@@ -221,6 +256,37 @@ def bilinear(batch: int, size: int, channels: int) -> Row:
         lambda x: fcnn.resize(x, 2 * size),
         lambda x: jax.image.resize(x, (batch, 2 * size, 2 * size, channels), "linear"),
         lambda F, x: F.interpolate(x, scale_factor=2, mode="bilinear"),
+    )
+
+
+def pixel_shuffle(layer: str, batch: int, size: int, channels: int) -> Row:
+    return Row(
+        f"{layer}: pixel shuffle by 2, {batch}x{size}^2x{channels}",
+        "shuffle",
+        ((batch, size, size, channels),),
+        lambda x: fcnn.pixel_shuffle(x, 2),
+        lambda x: (
+            x.reshape(batch, size, size, channels // 4, 2, 2)
+            .transpose(0, 1, 4, 2, 5, 3)
+            .reshape(batch, 2 * size, 2 * size, channels // 4)
+        ),
+        lambda F, x: F.pixel_shuffle(x, 2),
+    )
+
+
+def pixel_unshuffle(layer: str, batch: int, size: int, channels: int) -> Row:
+    half = size // 2
+    return Row(
+        f"{layer}: pixel unshuffle by 2, {batch}x{size}^2x{channels}",
+        "shuffle",
+        ((batch, size, size, channels),),
+        lambda x: fcnn.pixel_unshuffle(x, 2),
+        lambda x: (
+            x.reshape(batch, half, 2, half, 2, channels)
+            .transpose(0, 1, 3, 5, 2, 4)
+            .reshape(batch, half, half, 4 * channels)
+        ),
+        lambda F, x: F.pixel_unshuffle(x, 2),
     )
 
 

@@ -42,21 +42,22 @@ def standardized_gradient(
     return r * (g - mean_g - centered * (r * (r * mean_gc)))
 
 
-def weighted_mean(values: jax.Array, weights: jax.Array | None, axes: tuple[int, ...]) -> jax.Array:
-    """E[values weights] over the axes, which stay with one entry. The weights have these axes, and None is 1.
+def weighted_sum(values: jax.Array, weights: jax.Array | None, axes: tuple[int, ...]) -> jax.Array:
+    """The sum of values times weights over the axes, which stay with one entry.
 
-    Over the last axis alone it is a product with a vector on CPU, which takes half as long as a sum that XLA does not
-    vectorise, and a fifth of a single image, as YNNPACK shares out a sum's first axis among threads. A mesh of Explicit
-    axes, on which a product would need an output sharding, keeps the sum.
+    The weights have these axes, and None is 1. Over the last axis alone it is a product with a vector on CPU, which
+    takes half as long as a sum that XLA does not vectorise, and a fifth of a single image, as YNNPACK shares out a
+    sum's first axis among threads. A mesh of Explicit axes, on which a product would need an output sharding, keeps
+    the sum.
     """
 
     def by_sum(values, weights):
-        return jnp.mean(values * across(weights, axes, values), axes, keepdims=True)
+        return jnp.sum(values * across(weights, axes, values), axes, keepdims=True)
 
     def by_product(values, weights):
         contracted = ((values.ndim - 1,), (0,))
         sums = lax.dot_general(values, weights, (contracted, ((), ())), precision=lax.Precision.HIGHEST)
-        return sums[..., None] / weights.size
+        return sums[..., None]
 
     if weights is None:
         weights = jnp.ones([values.shape[axis] for axis in axes], values.dtype)

@@ -1,6 +1,7 @@
 """Normalisation by a magnitude, without a mean: over axes (RMS) and over neighbouring channels (local response)."""
 
 import functools
+import math
 import operator
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from jax import lax
 
 from functional_cnn import _checks
 from functional_cnn._numerics import like_primal, widened
-from functional_cnn.ops._statistics import across, affine, weighted_mean
+from functional_cnn.ops._statistics import across, affine, weighted_sum
 from functional_cnn.rule import Rule, apply, define
 
 
@@ -68,8 +69,8 @@ def rms_norm(
 #   dscale    dg = sum dy h                    over all that share an entry
 #   dx        dx = r (g - h E[g h]),           g = scale dy; since dr/dx = -r^3 x / M
 # Residuals: x, alive anyway, and one number for each mean.
-# Formulation: over the last axis alone the mean is a product with a vector on CPU, as layer norm's are, but without a
-# scale, where the sum is level, and faster over few channels.
+# Formulation: over the last axis alone the mean is made by a product with a vector on CPU, as layer norm's are, but
+# without a scale, where the sum is level, and faster over few channels.
 # Reference: division by the square root of the mean square.
 
 
@@ -91,9 +92,10 @@ def _rms_bwd(spec, residuals, dy):
     wide, wide_scale, dy = widened(x, scale, dy)
     dyx = dy * wide
     if scale is None and x.shape[0] > 1:
-        mean_gx = jnp.mean(dyx, spec.axes, keepdims=True)
+        sum_gx = jnp.sum(dyx, spec.axes, keepdims=True)
     else:
-        mean_gx = weighted_mean(dyx, wide_scale, spec.axes)
+        sum_gx = weighted_sum(dyx, wide_scale, spec.axes)
+    mean_gx = sum_gx / math.prod(x.shape[axis] for axis in spec.axes)
     dx = r * (affine(dy, across(wide_scale, spec.axes, x), None) - wide * (r * (r * mean_gx)))
     shared = tuple(a for a in range(x.ndim) if a not in spec.axes)
     dscale = None if scale is None else like_primal((r * dyx).sum(shared), scale)

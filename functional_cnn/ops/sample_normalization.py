@@ -15,7 +15,7 @@ from functional_cnn.ops._statistics import (
     affine,
     centered_statistics,
     standardized_gradient,
-    weighted_mean,
+    weighted_sum,
 )
 from functional_cnn.rule import Rule, apply, define
 
@@ -176,7 +176,7 @@ def _parameters(function, x, scale, bias, shape, what):
 # Formulation: a group's mean is the mean of its channels' means over the pixels, so that only small arrays are split
 # into groups and every sweep over x runs along all channels. Backward, the sums of dy and of dy (x - mean) over an
 # image's pixels make db and dg as well as a group's means: 2 sweeps and not 4, and both passes 1.3 to 1.7 times faster.
-# Over the last axis alone, layer norm's default, both means are products with a vector on CPU. So would dg be,
+# Over the last axis alone, layer norm's default, both means are made by products with a vector on CPU. So would dg be,
 # dy (x - mean) by r, but such a sum over all pixels rounds 20 to 50 times as much as a plain one.
 # Reference: the channels split into groups, the mean, then the mean square of what is left, as in the papers.
 
@@ -219,8 +219,8 @@ def _bwd_by_channels(spec, residuals, dy):
     weights = 1.0 if wide_scale is None else wide_scale
     centered, images = wide - mean, tuple(range(x.ndim - 1))
     sum_dy, sum_dyc = (jnp.sum(values, spec.axes, keepdims=True) for values in (dy, dy * centered))
-    pixels = math.prod(x.shape[axis] for axis in spec.axes)
-    mean_g, mean_gc = (_over_groups(spec, weights * sums / pixels) for sums in (sum_dy, sum_dyc))
+    count = math.prod(x.shape[axis] for axis in spec.axes)
+    mean_g, mean_gc = (_over_groups(spec, weights * sums / count) for sums in (sum_dy, sum_dyc))
     dx = standardized_gradient(centered, r, dy * weights, mean_g, mean_gc)
     dscale = None if scale is None else like_primal((r * sum_dyc).sum(images), scale)
     dbias = None if bias is None else like_primal(sum_dy.sum(images), bias)
@@ -233,7 +233,8 @@ def _bwd_by_entries(spec, residuals, dy):
     wide, dy, wide_scale = widened(x, dy, scale)
     centered = wide - mean
     dyc = dy * centered
-    mean_g, mean_gc = (weighted_mean(values, wide_scale, spec.axes) for values in (dy, dyc))
+    count = math.prod(x.shape[axis] for axis in spec.axes)
+    mean_g, mean_gc = (weighted_sum(values, wide_scale, spec.axes) / count for values in (dy, dyc))
     g = affine(dy, across(wide_scale, spec.axes, x), None)
     dx = standardized_gradient(centered, r, g, mean_g, mean_gc)
     shared = tuple(a for a in range(x.ndim) if a not in spec.axes)
