@@ -116,8 +116,8 @@ def log_softmax(x: jax.Array, axis: int | tuple[int, ...] = -1) -> jax.Array:
 #   dx        dx_k = dy_k - e_k / s sum_j dy_j,    e = exp(x - max x), s = sum_k e_k
 # Residuals: e and s. y alone would do, since e_k / s = exp(y_k), but to make the exponentials again costs more than
 # all else, and a y of 16 bits, rounded where it is large, more digits than e.
-# Formulation: over the last axis the sum of dy is a product with a vector on CPU, where YNNPACK, which would make all of
-# dx with it, takes up to twice as long.
+# Formulation: over the last axis the sum of dy is a product with a vector on CPU, where YNNPACK, which would make all
+# of dx with it, takes up to twice as long.
 # Reference: x less jax.nn.logsumexp.
 
 
