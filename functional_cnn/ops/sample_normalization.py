@@ -194,6 +194,8 @@ def _reference(spec, x, scale, bias):
 
 
 def _mean(spec, values):
+    if spec.groups == 1:
+        return jnp.mean(values, (*spec.axes, values.ndim - 1), keepdims=True)
     return _over_groups(spec, jnp.mean(values, spec.axes, keepdims=True))
 
 
