@@ -105,7 +105,7 @@ def _checked(function: str, x: jax.Array, factor: int | tuple[int, ...]) -> tupl
 # Reference: one image for each offset, its pixels spread by lax.pad or taken by a strided slice.
 
 
-_FEW_CHANNELS = 48
+_FEW_CHANNELS = 48  # made by pixel_unshuffle
 
 # Axes are split and merged one at a time, since a reshape of several leaves a mesh of Explicit axes in doubt.
 
