@@ -224,7 +224,9 @@ def _bwd_by_channels(spec, residuals, dy):
     count = math.prod(x.shape[axis] for axis in spec.axes)
     mean_g, mean_gc = (_over_groups(spec, weights * sums / count) for sums in (sum_dy, sum_dyc))
     dx = standardized_gradient(centered, r, dy * weights, mean_g, mean_gc)
-    dscale = None if scale is None else like_primal((r * sum_dyc).sum(images), scale)
+    # Of images without pixels r is NaN and the sum, of nothing, 0.
+    sum_dyh = r * sum_dyc if x.size else sum_dyc
+    dscale = None if scale is None else like_primal(sum_dyh.sum(images), scale)
     dbias = None if bias is None else like_primal(sum_dy.sum(images), bias)
     return like_primal(dx, x), dscale, dbias
 

@@ -37,6 +37,7 @@ def sample_norms(add: Add) -> None:
     add(op, "2 groups", normal(2, 3, 2, 4), normal(4), normal(4), groups=2, sharp=True)
     add(op, "one group", normal(2, 3, 3), groups=1)
     add(op, "a group for each channel", normal(2, 3, 2, 4), normal(4), groups=4, eps=1e-2)
+    add(op, "images without pixels", normal(2, 0, 2, 4), normal(4), normal(4), groups=2, smooth=False)
     add(op, "no pixels", normal(3, 6), normal(6), normal(6), groups=2)
     add(op, "3D", normal(2, 2, 3, 2, 4), normal(4), groups=2)
     op = fcnn.instance_norm
