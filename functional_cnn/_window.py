@@ -4,6 +4,7 @@ Per spatial axis, in the letters of the derivations: input size H, window k, str
 (lo, hi) and output size O. Tap t of output p reads input position  s p + d t - lo.
 """
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -177,12 +178,17 @@ def resolve_pool(
     if _checks.flag(function, "ceil_mode", ceil_mode):
         geometry = with_ceil_mode(geometry, inputs)
     require_output(function, geometry, inputs)
-    if not real_taps(geometry, inputs).any(-1).all():
+    if not _each_holds_a_pixel(geometry, inputs):
         raise ValueError(
             f"{function}: window {geometry.size} with dilation {geometry.dilation} and padding {geometry.padding} "
             f"holds no pixel of x, of spatial shape {inputs}, in some place"
         )
     return geometry, explicit
+
+
+@functools.lru_cache(maxsize=1024)  # else a third of the time that an eager call of a small pool takes
+def _each_holds_a_pixel(window: Window, inputs: Sizes) -> bool:
+    return bool(real_taps(window, inputs).any(-1).all())
 
 
 def real_taps(window: Window, inputs: Sizes) -> np.ndarray:
