@@ -260,33 +260,26 @@ def bilinear(batch: int, size: int, channels: int) -> Row:
 
 
 def pixel_shuffle(layer: str, batch: int, size: int, channels: int) -> Row:
-    return Row(
-        f"{layer}: pixel shuffle by 2, {batch}x{size}^2x{channels}",
-        "shuffle",
-        ((batch, size, size, channels),),
-        lambda x: fcnn.pixel_shuffle(x, 2),
-        lambda x: (
-            x.reshape(batch, size, size, channels // 4, 2, 2)
-            .transpose(0, 1, 4, 2, 5, 3)
-            .reshape(batch, 2 * size, 2 * size, channels // 4)
-        ),
-        lambda F, x: F.pixel_shuffle(x, 2),
-    )
+    split, made = (batch, size, size, channels // 4, 2, 2), (batch, 2 * size, 2 * size, channels // 4)
+    return _shuffle("pixel_shuffle", layer, (batch, size, size, channels), split, (0, 1, 4, 2, 5, 3), made)
 
 
 def pixel_unshuffle(layer: str, batch: int, size: int, channels: int) -> Row:
     half = size // 2
+    split, made = (batch, half, 2, half, 2, channels), (batch, half, half, 4 * channels)
+    return _shuffle("pixel_unshuffle", layer, (batch, size, size, channels), split, (0, 1, 3, 5, 2, 4), made)
+
+
+def _shuffle(name: str, layer: str, shape: Shape, split: Shape, order: Shape, made: Shape) -> Row:
+    batch, size, _, channels = shape
+    ours = getattr(fcnn, name)
     return Row(
-        f"{layer}: pixel unshuffle by 2, {batch}x{size}^2x{channels}",
+        f"{layer}: {name.replace('_', ' ')} by 2, {batch}x{size}^2x{channels}",
         "shuffle",
-        ((batch, size, size, channels),),
-        lambda x: fcnn.pixel_unshuffle(x, 2),
-        lambda x: (
-            x.reshape(batch, half, 2, half, 2, channels)
-            .transpose(0, 1, 3, 5, 2, 4)
-            .reshape(batch, half, half, 4 * channels)
-        ),
-        lambda F, x: F.pixel_unshuffle(x, 2),
+        (shape,),
+        lambda x: ours(x, 2),
+        lambda x: x.reshape(split).transpose(order).reshape(made),
+        lambda F, x: getattr(F, name)(x, 2),
     )
 
 
