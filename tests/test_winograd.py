@@ -60,17 +60,19 @@ def test_tiles_are_differentiated_and_mapped_over(monkeypatch):
 @pytest.mark.parametrize(
     ("images", "channels", "of_tiles"),
     [
+        ((32, 32, 32), (64, 64), True),
         ((32, 16, 16), (128, 128), True),
         ((32, 8, 8), (256, 256), True),
         ((4, 32, 32), (512, 256), False),
         ((8, 7, 7), (512, 512), False),
-        ((32, 16, 16), (64, 256), False),
+        ((32, 32, 32), (48, 48), False),
         ((8, 14, 14), (128, 128), False),
         ((64, 3, 3), (256, 256), False),
         ((4, 256, 256), (128, 128), True),
         ((0, 16, 16), (128, 128), False),
     ],
     ids=[
+        "64 channels",
         "128 channels",
         "256 channels",
         "other channels made",

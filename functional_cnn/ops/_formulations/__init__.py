@@ -16,7 +16,7 @@ it with JAX 0.10.2, float32:
 | 3D, also of each group | all | a 2D convolution of the slices under the window, as channels | 3 to 12 |
 | image smaller than the window | forward, dx | a matrix product whose rows are what the windows meet | 1.8 to 160 |
 | narrow: 8 small images and more | forward, dx | rows of pixels as the channels of a 1D convolution | 0.8 to 40 |
-| 3x3 from 128 channels and more to as many | forward, dx | Winograd's tiles of 4 x 4 pixels | 1.0 to 2.7 |
+| 3x3 from 64 channels and more to as many | forward, dx | Winograd's tiles of 4 x 4 pixels | 0.8 to 2.7 |
 | few channels made of many | all, dkernel without a stride | a matrix product with all taps | 1.1 to 35 |
 | more padding than keeps the size, no stride | dkernel | x as the window, which reads dy as the image | 12 to 37 |
 | strided, few channels in dy | dx | one of stride 1 whose channels are blocks of pixels | 0.6 to 25 |

@@ -33,9 +33,10 @@ from functional_cnn.ops._formulations.plain import ConvSpec
 _OF_PIXELS = np.array([[1, 0, -1, 0], [0, 1, 0, -1], [0, 1, 1, 0], [0, -1, 1, 0]])
 _OF_TAPS = np.array([[1, 0, 0], [0, 0, 1], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5]])
 
-# All bounds were measured with 91 random shapes on two cores with AVX-512: within them a map took 0.65 times as long in
-# the middle, 0.37 at best and about 1 at worst. Transforming taps costs too much with fewer tiles than channels.
-_LEAST_CHANNELS = 128
+# All bounds were measured with random shapes on two cores with AVX-512. Of 91 with 128 channels and more, those within
+# took 0.65 times as long in the middle, 0.37 at best and about 1 at worst; of 92 with 64 to 112, 0.8, 0.5 and 1.3. From
+# 48 channels or less work nothing is won, and transforming taps costs too much with fewer tiles than channels.
+_LEAST_CHANNELS = 64
 _LEAST_WORK = 2**28  # multiply-adds
 _MOST_WASTE = 0.6  # products over the multiply-adds of a direct convolution, 4 / 9 for images of even size
 # Numbers that tiles and their products hold at once: fewer keep threads less busy, more leave a processor's caches.
@@ -81,10 +82,9 @@ def _convolved(
     """The images of sizes ``outputs`` that the taps make of x, or for the adjoint the flipped taps, from O to C."""
     taps, contracted = _of_taps(kernel, flipped=adjoint), 2 if adjoint else 1
     all_rows, columns = _tiles(outputs)
-    parts = -(-all_rows // rows)
-    above_and_below, beside = (
+    around = tuple(
         (lo, 2 * t + 2 - n - lo)
-        for n, (lo, _), t in zip(x.shape[1:-1], pads, (parts * rows, columns), strict=True)
+        for n, (lo, _), t in zip(x.shape[1:-1], pads, (all_rows, columns), strict=True)
     )
 
     def made_of(pixels):
@@ -94,10 +94,10 @@ def _convolved(
         )
         return _of_products(first, second)
 
-    if parts == 1:
-        y = made_of(_views.pad_spatial(x, (above_and_below, beside)))
+    if rows == all_rows:
+        y = made_of(_views.pad_spatial(x, around))
     else:
-        y = _in_parts(made_of, _views.pad_spatial(x, (above_and_below, (0, 0))), rows, parts, beside)
+        y = _in_parts(made_of, x, rows, -(-all_rows // rows), around)
     return lax.slice(y, (0, 0, 0, 0), (x.shape[0], *outputs, y.shape[-1]))
 
 
@@ -109,18 +109,20 @@ def _rows_at_once(images: int, outputs: Sizes, kernel: jax.Array) -> int:
 
 
 def _in_parts(
-    made_of: Callable[[jax.Array], jax.Array], x: jax.Array, rows: int, parts: int, beside: tuple[int, int]
+    made_of: Callable[[jax.Array], jax.Array], x: jax.Array, rows: int, parts: int, around: Pads
 ) -> jax.Array:
     """What is made of the images, of so many rows of their tiles after the other."""
+    (above, _), beside = around
 
-    def some(start):
-        part = lax.dynamic_slice_in_dim(x, start, 2 * rows + 2, axis=1)
+    def some(number):
+        # Rows beyond the image are zeros here, for which the image need not be padded as a whole.
+        seen = 2 * rows * number - above + jnp.arange(2 * rows + 2)
+        part = x.at[:, seen].get(mode="fill", fill_value=0, wrap_negative_indices=False)
         # Padded here, which copies the part: XLA would fuse its cut with what is made of it, to a slow loop.
         return made_of(_views.pad_spatial(part, ((0, 0), beside)))
 
     def step(number, y):
-        start = 2 * rows * number
-        return lax.dynamic_update_slice_in_dim(y, some(start), start, axis=1)
+        return lax.dynamic_update_slice_in_dim(y, some(number), 2 * rows * number, axis=1)
 
     nothing = jnp.zeros_like(jax.eval_shape(some, 0))
     return lax.fori_loop(0, parts, step, jnp.concatenate([nothing] * parts, axis=1))
