@@ -6,11 +6,14 @@ XLA drops them, merges the two and keeps everything; so the second run and its t
 step then takes 233 MiB of temp memory for 8 images of 224^2, and not 593; docs/models.md has more.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, JaxprEqn, Var, jaxpr_as_fun
+from jax.extend.core.primitives import reduce_precision_p
 
 from functional_cnn._apart import apart
 from functional_cnn.rule import is_autodiff
@@ -98,9 +101,8 @@ def _run_again(fun: Callable[..., Any], policy: Policy | None) -> Callable[..., 
     # run again as a program: on a GPU and a TPU, which have no condition, behind the barriers of jax.checkpoint.
     def fwd(*args):
         floats, others = _split(args)
-        out, pull = jax.vjp(
-            jax.checkpoint(lambda floats: fun(*_joined(floats, others)), policy=policy), floats
-        )
+        run_again = jax.checkpoint(lambda floats: fun(*_joined(floats, others)), policy=policy)
+        out, pull = _without_roundings(functools.partial(jax.vjp, run_again), floats)
         return out, (pull, floats)
 
     def bwd(residuals, dout):
@@ -110,6 +112,37 @@ def _run_again(fun: Callable[..., Any], policy: Policy | None) -> Callable[..., 
     op = jax.custom_vjp(fun)
     op.defvjp(fwd, bwd)
     return op
+
+
+def _without_roundings(fun: Callable[..., Any], *args: Any) -> Any:
+    """fun(*args), less the roundings to its own precision that ``jax.checkpoint`` puts behind an array that it keeps.
+
+    They keep XLA from computing with more digits than an array of 16 bits has. Of float32 and float64 they change
+    nothing, but XLA:CPU compiles a loop for each and copies the array.
+    """
+    program, types = jax.make_jaxpr(fun, return_shape=True)(*args)
+    jaxpr, same, eqns = program.jaxpr, {}, []
+
+    def source(atom):
+        return same.get(atom, atom) if isinstance(atom, Var) else atom
+
+    for eqn in jaxpr.eqns:
+        eqn = eqn.replace(invars=[source(atom) for atom in eqn.invars])
+        if _rounds_nothing(eqn):
+            same[eqn.outvars[0]] = eqn.invars[0]
+        else:
+            eqns.append(eqn)
+    jaxpr = jaxpr.replace(eqns=eqns, outvars=[source(atom) for atom in jaxpr.outvars])
+    leaves = jaxpr_as_fun(ClosedJaxpr(jaxpr, program.consts))(*jax.tree.leaves(args))
+    return jax.tree.unflatten(jax.tree.structure(types), leaves)
+
+
+def _rounds_nothing(eqn: JaxprEqn) -> bool:
+    if eqn.primitive is not reduce_precision_p:
+        return False
+    array: Any = eqn.outvars[0].aval
+    own, kept = jnp.finfo(array.dtype), eqn.params
+    return own.bits >= 32 and kept["exponent_bits"] >= own.nexp and kept["mantissa_bits"] >= own.nmant
 
 
 def _split(args: tuple) -> tuple[tuple, tuple]:

@@ -146,6 +146,26 @@ def test_what_is_kept(run_again, policy, kept):
     assert shapes.count(X.shape) == kept
 
 
+@pytest.mark.parametrize(
+    ("dtype", "rounded"), [(jnp.bfloat16, True), (jnp.float32, False), (jnp.float64, False)]
+)
+def test_only_narrow_arrays_that_are_kept_are_rounded(dtype, rounded):
+    def total(params, x):
+        return remat(block, policy=convs_saveable)(params, None, COUNT, x)[0].sum()
+
+    args = jax.tree.map(lambda leaf: leaf.astype(dtype), (PARAMS, X))
+    program = jax.make_jaxpr(jax.grad(total))(*args)
+    assert ("reduce_precision" in str(program)) == rounded
+
+
+def test_a_rounding_that_a_block_asks_for_stays():
+    def rounded(x):
+        return jnp.sin(jax.lax.reduce_precision(x, exponent_bits=5, mantissa_bits=10))
+
+    x = jnp.array([1.0001, 3.0])
+    chex.assert_trees_all_equal(*(jax.vjp(f, x)[1](x) for f in (remat(rounded), rounded)))
+
+
 @pytest.mark.parametrize("function", ["fun", "policy"])
 def test_what_is_not_callable(function):
     arguments = {"fun": block, "policy": None} | {function: "relu"}
