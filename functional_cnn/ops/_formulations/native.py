@@ -130,11 +130,10 @@ def _tasks_of_a_row(pixels: int, channels: int, terms: int) -> int:
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
     images, pixels = dy.shape[0], dy.shape[1:-1]
     long_sums = images * math.prod(pixels) >= _MANY_TERMS
-    many = images >= _MANY_IMAGES or (images > _MORE_IMAGES and images % _IMAGES_AT_ONCE > 0)
-    slow = many and long_sums
+    uneven = images > _MORE_IMAGES and images % _IMAGES_AT_ONCE > 0
+    slow = long_sums and (images >= _MANY_IMAGES or uneven)
     large = _LARGE_OF_MANY if slow and max(spec.window.stride) == 1 else _LARGE
-    some = _SOME_IMAGES <= images < _MANY_IMAGES
-    pays = slow or not (some and _few(kernel, long_sums))
+    pays = slow or not _SOME_IMAGES <= images < _MANY_IMAGES or not _few(kernel, long_sums)
     chosen = _convolve_of(pays, images, pixels, kernel, large)
     if _made_exceeds_read(spec, dy, x):
         chosen = chosen if images >= _SOME_IMAGES else even.convolve
