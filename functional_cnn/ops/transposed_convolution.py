@@ -91,7 +91,7 @@ def conv_transpose(
         _checks.per_axis(function, "output_padding", output_padding, rank, minimum=0),
     )
     _require_output(x, window)
-    spec = ConvSpec(window, groups, _checks.precision(function, precision))
+    spec = ConvSpec(window, groups, _checks.precision(function, precision), transposed=True)
     return apply(function, spec, x, kernel, bias)
 
 

@@ -22,6 +22,7 @@ class ConvSpec(NamedTuple):
     window: Window
     groups: int
     precision: Any
+    transposed: bool = False  # whether the maps are those of a transposed convolution
 
 
 Convolve = Callable[..., jax.Array]
