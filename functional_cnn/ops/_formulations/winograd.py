@@ -115,8 +115,9 @@ def _in_parts(
     (above, _), beside = around
 
     def some(number):
-        # Rows beyond the image are zeros here, for which the image need not be padded as a whole.
-        seen = 2 * rows * number - above + jnp.arange(2 * rows + 2)
+        # Rows beyond the image are zeros here, for which the image need not be padded as a whole. Their numbers start
+        # from a constant: of jnp.arange XLA makes an argument of some loops and not of others, which compiles more.
+        seen = 2 * rows * number + np.arange(-above, 2 * rows + 2 - above)
         part = x.at[:, seen].get(mode="fill", fill_value=0, wrap_negative_indices=False)
         # Padded here, which copies the part: XLA would fuse its cut with what is made of it, to a slow loop.
         return made_of(_views.pad_spatial(part, ((0, 0), beside)))
