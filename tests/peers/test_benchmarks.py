@@ -21,8 +21,6 @@ from benchmarks.networks import SETTINGS
 from benchmarks.report import geometric_mean
 from benchmarks.steps import make_problem, require_equal
 
-pytestmark = pytest.mark.usefixtures("without_optimizations")
-
 ROOT = Path(__file__).parent.parent.parent
 PARAMETERS = {
     "lenet": 61_706,
@@ -122,7 +120,7 @@ def test_ops_measures_every_provider_in_every_mode(tmp_path):
 def test_train_compares_the_losses_of_all_libraries(tmp_path):
     pytest.importorskip("torch")
     providers = ("ours", "everything_saveable", "autodiff", "flax", "torch")
-    small = ("--networks", "lenet", "--batch", "8", "--providers", *providers)
+    small = ("--networks", "lenet", "--batch", "8", "--compilations", "1", "--providers", *providers)
     assert "lenet" in run("benchmarks.train", tmp_path, *small)
     rows = json.loads((tmp_path / "train.json").read_text())["rows"]
     assert [row["provider"] for row in rows] == list(providers)
@@ -204,7 +202,7 @@ def test_scaling_takes_some_axes_and_providers(tiny_scaling, tmp_path):
 def test_scaling_refuses_losses_that_differ(tiny_scaling, tmp_path, monkeypatch):
     losses = {"ours": 2.3, "flax": 2.4}
     monkeypatch.setattr(
-        steps, "make_step", lambda problem, provider: Program(lambda: losses[provider], None, None)
+        steps, "make_step", lambda problem, provider, _: Program(lambda: losses[provider], None, None)
     )
     tiny_scaling("--providers", "ours", "flax")
     with pytest.raises(RuntimeError, match=r"batch=2.*flax's first losses"):
