@@ -12,6 +12,9 @@ from hypothesis import HealthCheck, settings
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_threefry_partitionable", True)
+# Compiling takes most of the time, and machine code that is optimized computes the same. ``python -m
+# functional_cnn.verify`` and the examples of .ci/run have all optimizations.
+jax.config.update("jax_disable_most_optimizations", True)
 
 
 # Most examples compile anew, so there are few, and the same ones in every run. .ci/run takes many.
@@ -30,11 +33,11 @@ def _forget_compiled_programs():
 
 
 @pytest.fixture(scope="module")
-def without_optimizations():
-    """For modules in which compiling takes most of the time."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
+def with_optimizations():
+    """For modules whose subject is what is left of numbers in a program as users compile it."""
     jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture(scope="session")

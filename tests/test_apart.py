@@ -8,6 +8,8 @@ import pytest
 import functional_cnn as fcnn
 from functional_cnn._apart import apart
 
+pytestmark = pytest.mark.usefixtures("with_optimizations")
+
 X = jax.random.normal(jax.random.key(0), (2, 6, 6, 3))
 KERNEL = jnp.ones((3, 3, 1, 3))
 

@@ -12,8 +12,6 @@ import functional_cnn as fcnn
 from benchmarks.collectives import Collective, collectives, gathered_bytes
 from functional_cnn import training
 
-pytestmark = pytest.mark.usefixtures("without_optimizations")
-
 
 def init_separable(key, *, dtype=jnp.float32):
     shapes = {"depthwise": (3, 3, 1, 4), "pointwise": (1, 1, 4, 4)}

@@ -14,9 +14,6 @@ from functional_cnn._window import Window
 from functional_cnn.ops._formulations import even, native, plain, products
 from functional_cnn.ops._formulations.plain import ConvSpec
 
-pytestmark = pytest.mark.usefixtures("without_optimizations")
-
-
 LARGER = {
     "padding": Window((3, 3), (1, 1), ((2, 2), (2, 2)), (1, 1)),
     "by axis": Window((3, 2), (1, 1), ((6, 5), (3, 4)), (2, 1)),

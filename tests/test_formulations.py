@@ -14,9 +14,6 @@ from functional_cnn._window import Window
 from functional_cnn.ops._formulations import banded, blocks, canonical, native, plain, products, strips
 from functional_cnn.ops._formulations.plain import ConvSpec
 
-pytestmark = pytest.mark.usefixtures("without_optimizations")
-
-
 GEOMETRIES = {
     "padded": Window((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
     "stride, padding and dilation by axis": Window((3, 2), (2, 3), ((1, 2), (0, 3)), (2, 1)),

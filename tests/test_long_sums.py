@@ -9,8 +9,6 @@ import pytest
 
 import functional_cnn as fcnn
 
-pytestmark = pytest.mark.usefixtures("without_optimizations")
-
 
 @pytest.mark.parametrize(
     ("images", "kernel", "stride", "own"),

@@ -12,9 +12,6 @@ import pytest
 
 import functional_cnn as fcnn
 
-pytestmark = pytest.mark.usefixtures("without_optimizations")
-
-
 # torchvision's DeepLabv3 has an auxiliary head, which ours has not: a 3x3 convolution from 1024 to 256 channels, its
 # norm and the classifier of 21 classes, at 65 x 65 pixels.
 AUXILIARY_KERNELS = 9 * 1024 * 256 + 256 * 21

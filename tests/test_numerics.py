@@ -8,6 +8,8 @@ import pytest
 import functional_cnn as fcnn
 from functional_cnn.verify.cases import CASES
 
+pytestmark = pytest.mark.usefixtures("with_optimizations")
+
 HALF = [jnp.float16, jnp.bfloat16]
 
 

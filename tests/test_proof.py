@@ -8,9 +8,6 @@ from functional_cnn.verify import check_vjp
 from functional_cnn.verify._table import by_autodiff, float32_errors, precision_errors
 from functional_cnn.verify.cases import CASES
 
-# python -m functional_cnn.verify has XLA's optimisations.
-pytestmark = pytest.mark.usefixtures("without_optimizations")
-
 
 def name(case):
     return f"{case.op}-{case.label}{' (sharp)' if case.sharp else ''}"

@@ -12,8 +12,6 @@ from functional_cnn.verify._problem import floating_results, pose, random_like
 from functional_cnn.verify._table import by_autodiff
 from functional_cnn.verify.cases import CASES
 
-pytestmark = pytest.mark.usefixtures("without_optimizations")
-
 SHARDS = 2
 
 

@@ -13,8 +13,6 @@ from jax.sharding import PartitionSpec as P
 
 import functional_cnn as fcnn
 
-pytestmark = pytest.mark.usefixtures("without_optimizations")
-
 
 def small_cnn(params, images, labels, axis_name=None):
     """Every kind of layer: plain, grouped, depthwise, transposed and 1x1 convolutions, pools, normalisation, losses."""

@@ -12,8 +12,6 @@ from functional_cnn.verify.__main__ import main
 from functional_cnn.verify._table import by_autodiff
 from functional_cnn.verify.cases import CASES
 
-pytestmark = pytest.mark.usefixtures("without_optimizations")
-
 
 def _fault(op, position, change):
     """The rule with one cotangent changed by ``change(cotangent, residuals)``."""

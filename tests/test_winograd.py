@@ -10,8 +10,6 @@ from functional_cnn._window import Window
 from functional_cnn.ops._formulations import plain, winograd
 from functional_cnn.ops._formulations.plain import ConvSpec
 
-pytestmark = pytest.mark.usefixtures("without_optimizations")
-
 PADDED = Window((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
 TILES = {
     "even": ((6, 8), ((1, 1), (1, 1))),

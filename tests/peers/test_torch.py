@@ -17,7 +17,6 @@ torch.set_num_threads(1)
 
 from torch_parity import COMPARISONS, differences, in_groups  # noqa: E402, which needs PyTorch
 
-pytestmark = pytest.mark.usefixtures("without_optimizations")
 GROUPS = list(in_groups(COMPARISONS))
 
 

@@ -11,7 +11,6 @@ import pytest
 import functional_cnn as fcnn
 
 torch = pytest.importorskip("torch")
-pytestmark = pytest.mark.usefixtures("without_optimizations")
 
 models = fcnn.models
 CLASSES = 7
