@@ -18,6 +18,8 @@ from benchmarks.arguments import make_parser
 from benchmarks.networks import SETTINGS
 from benchmarks.steps import make_equal_steps, make_problem
 
+_COMPILATIONS = 3
+
 measure.quiet_threads()  # before PyTorch is imported, which making its step does
 
 
@@ -28,7 +30,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--networks", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--batch", type=int, help="another batch size")
     parser.add_argument("--size", type=int, help="another image size")
-    parser.add_argument("--compilations", type=int, default=3, help="whose median time is shown")
     return parser.parse_args()
 
 
@@ -51,7 +52,7 @@ def measure_network(name: str, options: argparse.Namespace) -> list[dict[str, An
     setting = SETTINGS[name]
     setting = setting._replace(batch=options.batch or setting.batch, size=options.size or setting.size)
     problem = make_problem(setting)
-    steps = make_equal_steps(name, problem, options.providers, options.compilations)
+    steps = make_equal_steps(name, problem, options.providers, _COMPILATIONS)
     row = {
         "network": name,
         "batch": setting.batch,

@@ -120,7 +120,7 @@ def test_ops_measures_every_provider_in_every_mode(tmp_path):
 def test_train_compares_the_losses_of_all_libraries(tmp_path):
     pytest.importorskip("torch")
     providers = ("ours", "everything_saveable", "autodiff", "flax", "torch")
-    small = ("--networks", "lenet", "--batch", "8", "--compilations", "1", "--providers", *providers)
+    small = ("--networks", "lenet", "--batch", "8", "--providers", *providers)
     assert "lenet" in run("benchmarks.train", tmp_path, *small)
     rows = json.loads((tmp_path / "train.json").read_text())["rows"]
     assert [row["provider"] for row in rows] == list(providers)
