@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, settings
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_threefry_partitionable", True)
-# Compiling takes most of the time, and machine code that is optimized computes the same. ``python -m
-# functional_cnn.verify`` and the examples of .ci/run have all optimizations.
+# Compiling takes most of the time, and optimised machine code computes the same. ``python -m
+# functional_cnn.verify`` and the examples of .ci/run have all optimisations.
 jax.config.update("jax_disable_most_optimizations", True)
 
 
