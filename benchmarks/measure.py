@@ -43,12 +43,13 @@ class Program(NamedTuple):
 def compiled(function: Callable[..., Any], *args: Any, compilations: int = 1, **options: Any) -> Program:
     """A JAX function compiled for arguments, with options of ``jax.jit``; it still takes them.
 
-    Its ``compile_s`` is the median of so many compilations with empty caches: one of a large network may take a
-    third longer than the next.
+    Its ``compile_s`` is the median of so many compilations, the caches emptied between them: one of a large network may
+    take a third longer than the next.
     """
     taken = []
-    for _ in range(compilations):
-        jax.clear_caches()
+    for number in range(compilations):
+        if number > 0:
+            jax.clear_caches()
         start = time.perf_counter()
         program = jax.jit(function, **options).lower(*args).compile()
         taken.append(time.perf_counter() - start)
