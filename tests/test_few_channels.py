@@ -39,6 +39,19 @@ def test_a_result_of_more_pixels_than_the_image_is_read_by_it(window):
     assert f"({read}, {reading})" in gradient.lower(dy, x, kernel).as_text()
 
 
+def few_made(kernel, stride, pixels=100):
+    """Whether forward, dkernel and dx are products with every tap."""
+    rank = len(kernel) - 2
+    window = Window(kernel[:-2], (stride,) * rank, ((1, 1),) * rank, (1,) * rank)
+    spec, shape = ConvSpec(window, 1, None), jax.ShapeDtypeStruct(kernel, jnp.float32)
+    x = jax.ShapeDtypeStruct((1, pixels, *(1,) * (rank - 1), kernel[-2]), jnp.float32)
+    return (
+        products.fit_forward(spec, x, shape),
+        products.fit_kernel_gradient(spec, shape),
+        products.fit_input_gradient(spec, shape),
+    )
+
+
 @pytest.mark.parametrize(
     ("kernel", "forward", "dx"),
     [
@@ -52,14 +65,26 @@ def test_a_result_of_more_pixels_than_the_image_is_read_by_it(window):
     ],
 )
 def test_few_channels_made_of_many_are_products_with_every_tap(kernel, forward, dx):
-    def found(stride):
-        rank = len(kernel) - 2
-        window = Window(kernel[:-2], (stride,) * rank, ((1, 1),) * rank, (1,) * rank)
-        spec, shape = ConvSpec(window, 1, None), jax.ShapeDtypeStruct(kernel, jnp.float32)
-        return products.fit_forward(spec, shape), products.fit_input_gradient(spec, shape)
+    assert few_made(kernel, stride=1) == (forward, forward, dx)
+    assert few_made(kernel, stride=2)[1:] == (False, dx)
 
-    assert found(1) == (forward, dx)
-    assert found(2) == (False, dx)
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "pixels", "forward"),
+    [
+        ((3, 3, 72, 1), 2, 4096, True),
+        ((3, 3, 71, 1), 2, 4096, False),
+        ((3, 3, 128, 1), 2, 2047, False),
+        ((3, 3, 128, 1), 3, 4096, False),
+        ((2, 512, 8), 2, 4096, True),
+        ((2, 512, 9), 2, 4096, False),
+        ((3, 3, 3, 108, 4), 2, 1, True),
+        ((3, 3, 3, 107, 4), 2, 1, False),
+        ((2, 2, 2, 512, 5), 2, 1, False),
+    ],
+)
+def test_with_a_stride_they_are_where_those_it_leaves_out_cost_little(kernel, stride, pixels, forward):
+    assert few_made(kernel, stride, pixels)[0] == forward
 
 
 @pytest.mark.parametrize("size", [(96, 16), (16, 96)], ids=str)
@@ -75,12 +100,15 @@ def test_a_pointwise_kernel_gradient_multiplies_by_the_fewer_channels_first(size
     [
         ((3, 3, 32, 1), functools.partial(fcnn.conv, padding=1)),
         ((3, 3, 1, 32), functools.partial(fcnn.conv_transpose, padding=1)),
+        ((3, 3, 3, 32, 1), functools.partial(fcnn.conv, stride=2)),
+        ((2, 2, 2, 32, 1), functools.partial(fcnn.conv, stride=2)),
         ((3, 3, 32, 1), jax.grad(lambda x, kernel: fcnn.conv(x, kernel, padding=1).sum(), argnums=1)),
     ],
-    ids=["conv", "conv_transpose", "dkernel"],
+    ids=["conv", "conv_transpose", "volume with a stride", "windows side by side", "dkernel"],
 )
 def test_convolutions_to_few_channels_are_matrix_products(kernel, fun):
-    shapes = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((2, 9, 9, 32), kernel))
+    images = (2, *(9,) * (len(kernel) - 2), 32)
+    shapes = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (images, kernel))
     program = jax.jit(fun).lower(*shapes).as_text()
     assert "dot_general" in program
     assert "stablehlo.convolution" not in program

@@ -11,7 +11,7 @@ from jax import lax
 
 import functional_cnn as fcnn
 from functional_cnn._window import Window
-from functional_cnn.ops._formulations import banded, blocks, canonical, native, plain, products, strips
+from functional_cnn.ops._formulations import banded, blocks, canonical, native, parts, plain, products, strips
 from functional_cnn.ops._formulations.plain import ConvSpec
 
 GEOMETRIES = {
@@ -119,6 +119,17 @@ def test_convolutions_over_blocks_have_the_same_input_gradient(window):
     dy = jax.random.normal(jax.random.key(2), (2, *window.output_sizes(inputs), 6))
     found = blocks.input_gradient(spec, dy, kernel, inputs, plain.input_gradient)
     np.testing.assert_allclose(found, plain.input_gradient(spec, dy, kernel, inputs), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("window", GEOMETRIES.values(), ids=GEOMETRIES)
+def test_parts_of_a_window_sum_to_the_same_convolution(window):
+    spec = ConvSpec(window, 1, None, transposed=True)
+    x = jax.random.normal(jax.random.key(0), (2, 11, 9, 2048))
+    kernel = jax.random.normal(jax.random.key(1), (*window.size, 2048, 3))
+    assert parts.fits(spec, kernel)
+    assert not parts.fits(spec._replace(transposed=False), kernel)
+    found = parts.forward(spec, x, kernel, plain.forward)
+    np.testing.assert_allclose(found, plain.forward(spec, x, kernel), rtol=1e-12, atol=1e-11)
 
 
 @pytest.mark.parametrize("window", GEOMETRIES.values(), ids=GEOMETRIES)

@@ -17,7 +17,8 @@ it with JAX 0.10.2, float32:
 | image smaller than the window | forward, dx | a matrix product whose rows are what the windows meet | 1.8 to 160 |
 | narrow: 8 small images and more | forward, dx | rows of pixels as the channels of a 1D convolution | 0.8 to 40 |
 | 3x3 from 64 channels and more to as many | forward, dx | Winograd's tiles of 4 x 4 pixels | 0.8 to 2.7 |
-| few channels made of many | all, dkernel without a stride | a matrix product with all taps | 1.1 to 35 |
+| few channels made of many | all, dkernel without a stride | a matrix product with all taps | 0.6 to 35 |
+| few made by long sums, of a transposed convolution | dx | the sum of what parts of the window make | 0.7 to 3 |
 | more padding than keeps the size, no stride | dkernel | x as the window, which reads dy as the image | 12 to 37 |
 | strided, few channels in dy | dx | one of stride 1 whose channels are blocks of pixels | 0.6 to 25 |
 | an odd number of channels from 3 on, of which 17 to 32 are made, 2D | all | one more channel, of zeros | 1.0 to 9 |
@@ -51,9 +52,11 @@ from functional_cnn.ops._formulations.plain import ConvSpec
 
 def conv_forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
     """y[n,p,o] = sum_{t,c} x[n, s p + d t - lo, c] k[t,c,o]"""
-    way = _way(spec, kernel, products.fit_forward(spec, kernel))
-    fast = native if way is tiled else way
-    return _on_cpu(fast.forward, plain.forward, spec, x, kernel)
+    few_made = products.fit_forward(spec, x, kernel)
+    way = _way(spec, kernel, few_made)
+    if way is tiled:
+        way = products if few_made else native
+    return _on_cpu(way.forward, plain.forward, spec, x, kernel)
 
 
 def conv_input_gradient(
@@ -73,7 +76,7 @@ def conv_input_gradient(
 
 def conv_kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
     """dk[t,c,o] = sum_{n,p} x[n, s p + d t - lo, c] dy[n,p,o]; of the kernel only the shape counts"""
-    way = _way(spec, kernel, products.fit_forward(spec, kernel))
+    way = _way(spec, kernel, products.fit_kernel_gradient(spec, kernel))
     return _on_cpu(way.kernel_gradient, plain.kernel_gradient, spec, dy, x, kernel)
 
 

@@ -33,6 +33,7 @@ from functional_cnn.ops._formulations import (
     blocks,
     canonical,
     even,
+    parts,
     patches,
     plain,
     products,
@@ -52,6 +53,8 @@ _CHANNELS_AT_ONCE = 64  # of YNNPACK's matrix product with AVX-512
 
 
 def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    if parts.fits(spec, kernel):
+        return parts.forward(spec, x, kernel, forward)
     if patches.fits(spec, x.shape[1:-1]):
         return patches.forward(spec, x, kernel)
     outputs = spec.window.output_sizes(x.shape[1:-1])
