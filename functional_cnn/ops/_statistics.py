@@ -33,13 +33,14 @@ def across(parameter: jax.Array | None, axes: tuple[int, ...], x: jax.Array) -> 
 
 
 def standardized_gradient(
-    centered: jax.Array, r: jax.Array, g: jax.Array, mean_g: jax.Array, mean_gc: jax.Array
+    centered: jax.Array, r: jax.Array, g: jax.Array, mean_g: jax.Array, mean_gh: jax.Array
 ) -> jax.Array:
     """dx from g = dh, where h = centered r, centered = x - mean(x) and r = 1 / sqrt(var(x) + eps).
 
-    r g, less what moves the mean, E[g], and the variance, h E[g h], where E[g h] = r E[g centered].
+    r g, less what moves the mean, E[g], and the variance, h E[g h]. h is spelt in another way than the forward
+    pass spells it, as XLA would keep what both share.
     """
-    return r * (g - mean_g - centered * (r * (r * mean_gc)))
+    return r * (g - mean_g - centered * (r * mean_gh))
 
 
 def weighted_sum(values: jax.Array, weights: jax.Array | None, axes: tuple[int, ...]) -> jax.Array:

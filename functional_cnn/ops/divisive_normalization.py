@@ -70,7 +70,7 @@ def rms_norm(
 #   dx        dx = r (g - h E[g h]),           g = scale dy; since dr/dx = -r^3 x / M
 # Residuals: x, alive anyway, and one number for each mean.
 # Formulation: over the last axis alone the mean is made by a product with a vector on CPU, as layer norm's are, but
-# without a scale, where the sum is level, and faster over few channels.
+# without a scale, where the sum is level, and faster over few channels. One array dy h serves the mean and dg.
 # Reference: division by the square root of the mean square.
 
 
@@ -90,15 +90,14 @@ def _rms_fwd(spec, x, scale):
 def _rms_bwd(spec, residuals, dy):
     x, scale, r = residuals
     wide, wide_scale, dy = widened(x, scale, dy)
-    dyx = dy * wide
+    dyh = dy * (wide * r)
     if scale is None and x.shape[0] > 1:
-        sum_gx = jnp.sum(dyx, spec.axes, keepdims=True)
+        mean_gh = r * jnp.mean(dy * wide, spec.axes, keepdims=True)
     else:
-        sum_gx = weighted_sum(dyx, wide_scale, spec.axes)
-    mean_gx = sum_gx / math.prod(x.shape[axis] for axis in spec.axes)
-    dx = r * (affine(dy, across(wide_scale, spec.axes, x), None) - wide * (r * (r * mean_gx)))
+        mean_gh = weighted_sum(dyh, wide_scale, spec.axes) / math.prod(x.shape[axis] for axis in spec.axes)
+    dx = r * (affine(dy, across(wide_scale, spec.axes, x), None) - wide * (r * mean_gh))
     shared = tuple(a for a in range(x.ndim) if a not in spec.axes)
-    dscale = None if scale is None else like_primal((r * dyx).sum(shared), scale)
+    dscale = None if scale is None else like_primal(dyh.sum(shared), scale)
     return like_primal(dx, x), dscale
 
 

@@ -99,7 +99,7 @@ def _standardization_bwd(spec, residuals, dy):
     kernel, mean, r = residuals
     wide, dy = widened(kernel, dy)
     centered = wide - mean
-    dkernel = standardized_gradient(centered, r, dy, _mean(dy), _mean(dy * centered))
+    dkernel = standardized_gradient(centered, r, dy, _mean(dy), r * _mean(dy * centered))
     return (like_primal(dkernel, kernel),)
 
 

@@ -176,8 +176,9 @@ def _parameters(function, x, scale, bias, shape, what):
 # Formulation: a group's mean is the mean of its channels' means over the pixels, so that only small arrays are split
 # into groups and every sweep over x runs along all channels. Backward, the sums of dy and of dy (x - mean) over an
 # image's pixels make db and dg as well as a group's means: 2 sweeps and not 4, and both passes 1.3 to 1.7 times faster.
-# Over the last axis alone, layer norm's default, both means are made by products with a vector on CPU. So would dg be,
-# dy (x - mean) by r, but such a sum over all pixels rounds 20 to 50 times as much as a plain one.
+# Over the last axis alone, layer norm's default, both means are made by products with a vector on CPU. One array dy h
+# serves a mean and dg; dg as the sum of r times dy (x - mean) would have r spread over an array of x's shape. A product
+# for dg too, dy (x - mean) by r, rounds 20 to 50 times as much as a plain sum over all pixels.
 # Reference: the channels split into groups, the mean, then the mean square of what is left, as in the papers.
 
 
@@ -223,7 +224,7 @@ def _bwd_by_channels(spec, residuals, dy):
     sum_dy, sum_dyc = (jnp.sum(values, spec.axes, keepdims=True) for values in (dy, dy * centered))
     count = math.prod(x.shape[axis] for axis in spec.axes)
     mean_g, mean_gc = (_over_groups(spec, weights * sums / count) for sums in (sum_dy, sum_dyc))
-    dx = standardized_gradient(centered, r, dy * weights, mean_g, mean_gc)
+    dx = standardized_gradient(centered, r, dy * weights, mean_g, r * mean_gc)
     # Of images without pixels r is NaN and the sum, of nothing, 0.
     sum_dyh = r * sum_dyc if x.size else sum_dyc
     dscale = None if scale is None else like_primal(sum_dyh.sum(images), scale)
@@ -236,13 +237,17 @@ def _bwd_by_entries(spec, residuals, dy):
     x, scale, bias, mean, r = residuals
     wide, dy, wide_scale = widened(x, dy, scale)
     centered = wide - mean
-    dyc = dy * centered
+    dyh = dy * (centered * r)
     count = math.prod(x.shape[axis] for axis in spec.axes)
-    mean_g, mean_gc = (weighted_sum(values, wide_scale, spec.axes) / count for values in (dy, dyc))
+    mean_g = weighted_sum(dy, wide_scale, spec.axes) / count
+    if scale is None:
+        mean_gh = r * (weighted_sum(dy * centered, None, spec.axes) / count)
+    else:
+        mean_gh = weighted_sum(dyh, wide_scale, spec.axes) / count
     g = affine(dy, across(wide_scale, spec.axes, x), None)
-    dx = standardized_gradient(centered, r, g, mean_g, mean_gc)
+    dx = standardized_gradient(centered, r, g, mean_g, mean_gh)
     shared = tuple(a for a in range(x.ndim) if a not in spec.axes)
-    dscale = None if scale is None else like_primal((r * dyc).sum(shared), scale)
+    dscale = None if scale is None else like_primal(dyh.sum(shared), scale)
     dbias = None if bias is None else like_primal(dy.sum(shared), bias)
     return like_primal(dx, x), dscale, dbias
 
