@@ -11,7 +11,17 @@ from jax import lax
 
 import functional_cnn as fcnn
 from functional_cnn._window import Window
-from functional_cnn.ops._formulations import banded, blocks, canonical, native, parts, plain, products, strips
+from functional_cnn.ops._formulations import (
+    banded,
+    blocks,
+    canonical,
+    native,
+    parts,
+    plain,
+    products,
+    strips,
+    tiled,
+)
 from functional_cnn.ops._formulations.plain import ConvSpec
 
 GEOMETRIES = {
@@ -119,6 +129,46 @@ def test_convolutions_over_blocks_have_the_same_input_gradient(window):
     dy = jax.random.normal(jax.random.key(2), (2, *window.output_sizes(inputs), 6))
     found = blocks.input_gradient(spec, dy, kernel, inputs, plain.input_gradient)
     np.testing.assert_allclose(found, plain.input_gradient(spec, dy, kernel, inputs), rtol=1e-12, atol=1e-12)
+
+
+TILES = {
+    "sequence": Window((4,), (4,), ((1, 2),), (1,)),
+    "cropped by axis": Window((2, 3), (2, 3), ((-1, 0), (2, -2)), (1, 1)),
+    "volume": Window((2, 1, 3), (2, 1, 3), ((0, 0), (1, 0), (0, 3)), (1, 1, 1)),
+}
+
+
+@pytest.mark.parametrize("window", TILES.values(), ids=TILES)
+def test_windows_side_by_side_make_the_same_convolution(window):
+    spec, inputs = ConvSpec(window, 1, None), (11, 9, 8)[: len(window.size)]
+    x = jax.random.normal(jax.random.key(0), (2, *inputs, 5))
+    kernel = jax.random.normal(jax.random.key(1), (*window.size, 5, 6))
+    dy = jax.random.normal(jax.random.key(2), (2, *window.output_sizes(inputs), 6))
+    assert tiled.fits(spec)
+    for found, expected in (
+        (tiled.forward(spec, x, kernel), plain.forward(spec, x, kernel)),
+        (tiled.input_gradient(spec, dy, kernel, inputs), plain.input_gradient(spec, dy, kernel, inputs)),
+        (tiled.kernel_gradient(spec, dy, x, kernel), plain.kernel_gradient(spec, dy, x, kernel)),
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("images", "kernel", "fun", "rows"),
+    [
+        ((2, 16, 16, 3), (4, 4, 3, 8), functools.partial(fcnn.conv, stride=4), True),
+        ((2, 16, 16, 4), (4, 4, 4, 8), functools.partial(fcnn.conv, stride=4), False),
+        ((2, 4, 4, 4, 4), (2, 2, 2, 4, 8), functools.partial(fcnn.conv, stride=2), True),
+        ((2, 4, 4, 8), (2, 2, 16, 8), functools.partial(fcnn.conv_transpose, stride=2), True),
+        ((2, 4, 4, 8), (8, 8, 64, 8), functools.partial(fcnn.conv_transpose, stride=8), False),
+    ],
+    ids=["odd", "even", "volume", "transposed", "transposed by long sums"],
+)
+def test_windows_side_by_side_are_the_rows_of_a_product(images, kernel, fun, rows):
+    if fun.func is fcnn.conv_transpose:
+        fun = jax.grad(lambda x, kernel, fun=fun: (fun(x, kernel) ** 2).sum())
+    shapes = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (images, kernel))
+    assert ("stablehlo.convolution" not in jax.jit(fun).lower(*shapes).as_text()) == rows
 
 
 @pytest.mark.parametrize("window", GEOMETRIES.values(), ids=GEOMETRIES)

@@ -12,7 +12,8 @@ it with JAX 0.10.2, float32:
 | | dkernel | an ungrouped convolution for each group | 46 to 450 |
 | more groups than ``_MOST_GROUPS`` | dkernel | for each tap, a matrix product batched over groups | 10 to 125 |
 | tiled: windows side by side, stride = window | dx | one matrix product, a row of it for each window | 1.0 to 40 |
-| | dkernel | one matrix product that contracts windows | 1.3 to 4.5 |
+| | dkernel | the same, which contracts the rows | 1.5 to 5 |
+| odd channels, volumes and as a transposed convolution's dx | forward | the same | 0.8 to 3.2 |
 | 3D, also of each group | all | a 2D convolution of the slices under the window, as channels | 3 to 12 |
 | image smaller than the window | forward, dx | a matrix product whose rows are what the windows meet | 1.8 to 160 |
 | narrow: 8 small images and more | forward, dx | rows of pixels as the channels of a 1D convolution | 0.8 to 40 |
@@ -25,8 +26,8 @@ it with JAX 0.10.2, float32:
 | any other, 2D | all | XLA's own convolution in place of YNNPACK's | 1.1 to 4 |
 | | dkernel of fewer than 8 images | the same on strips of their rows as images | 1.1 to 4.7 on top of that |
 
-Forward, tiled windows win nothing by a matrix product from 32 channels on. Every map returns the
-accumulator's dtype; the rule casts. Transposed convolution is made of the same maps: its forward is conv's dx.
+Every map returns the accumulator's dtype; the rule casts. Transposed convolution is made of the same maps: its forward
+is conv's dx.
 """
 
 import functools
@@ -54,8 +55,10 @@ def conv_forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
     """y[n,p,o] = sum_{t,c} x[n, s p + d t - lo, c] k[t,c,o]"""
     few_made = products.fit_forward(spec, x, kernel)
     way = _way(spec, kernel, few_made)
-    if way is tiled:
-        way = products if few_made else native
+    if way is tiled and few_made:
+        way = products
+    elif way is tiled and not tiled.fit_forward(spec, kernel):
+        way = native
     return _on_cpu(way.forward, plain.forward, spec, x, kernel)
 
 
