@@ -4,7 +4,7 @@
 
 YNNPACK, and XLA's product of a matrix with few columns, sum one number's products one after the other, here thousands
 of them, while JAX's gradient of a transposed convolution sums each tap's alone and then the taps'. So sums of more than
-``_TERMS`` were 3 to 5.4 times as far off as that, and in parts they are 0.4 to 0.8 times as far off as whole.
+``_TERMS`` were 3 to 5.4 times as far off as that, and in parts they are 0.3 to 0.8 times as far off as whole.
 """
 
 import functools
