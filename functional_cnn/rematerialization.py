@@ -89,20 +89,20 @@ def remat(fun: Callable[..., Any], *, policy: Policy | None = None) -> Callable[
 
     def run(*args):
         # Traced here, the function keeps the rules in force, which may be others where the backward pass is traced.
-        traced, closed_over = jax.closure_convert(fun, *args)
-        return _run_again(traced, policy)(*args, *closed_over)
+        traced, closed_over = jax.closure_convert(jax.checkpoint(fun, policy=policy), *args)
+        return _run_again(traced)(*args, *closed_over)
 
     return run
 
 
-def _run_again(fun: Callable[..., Any], policy: Policy | None) -> Callable[..., Any]:
+def _run_again(fun: Callable[..., Any]) -> Callable[..., Any]:
     # jax.vjp, so that the function's own rules run as the plain JAX of their fwd and bwd: a gradient can then be
     # differentiated again in any mode, as without remat. What it returns holds what is kept, and what is to be
     # run again as a program: on a GPU and a TPU, which have no condition, behind the barriers of jax.checkpoint.
     def fwd(*args):
         floats, others = _split(args)
-        run_again = jax.checkpoint(lambda floats: fun(*_joined(floats, others)), policy=policy)
-        out, pull = _without_roundings(functools.partial(jax.vjp, run_again), floats)
+        run_again = functools.partial(jax.vjp, lambda floats: fun(*_joined(floats, others)))
+        out, pull = _without_roundings(run_again, floats)
         return out, (pull, floats)
 
     def bwd(residuals, dout):
