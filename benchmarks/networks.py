@@ -211,7 +211,7 @@ def unet(layers: Layers, x, *, classes: int, width: int = 64, levels: int = 4):
     """arXiv:1505.04597, figure 1, with padded convolutions and batch normalisation.
 
     A block to be run again goes from one convolution's result to the next one's, which are kept between blocks;
-    what it makes again is the normalisation and what else is before its convolution.
+    what it makes again is the normalisation and what else is before its convolution, of transposed ones the last.
     """
     second = functools.partial(_second_conv, layers)
     x = second("down0", _conv(layers, "down0_1", x, width, 3), width)
@@ -246,6 +246,8 @@ def _down(layers: Layers, x, *, level: int, features: int):
 def _up(layers: Layers, x, skip, *, below: str, level: int, features: int):
     x = _norm(layers, f"{below}_2", x, "relu")
     x = layers.conv_transpose(f"up{level}", x, features, 2)
+    if level > 0:
+        x = layers.keep(x)  # On the largest images to make it again takes less than its memory is worth.
     return _conv(layers, f"up{level}_1", layers.concatenate((skip, x)), features, 3)
 
 

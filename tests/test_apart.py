@@ -59,6 +59,24 @@ def test_xla_keeps_ops_apart(function, args):
     assert " conditional(" in compiled_text(function, *args)
 
 
+def kernel_gradient(x, kernel):
+    return jax.grad(lambda kernel: (fcnn.conv(fcnn.relu(x), kernel) ** 2).sum())(kernel)
+
+
+@pytest.mark.parametrize(
+    ("images", "read", "turned"),
+    [(1, "16,18,32,64", "64,576,16"), (8, "8,32,32,64", "64,1024,8")],
+    ids=["strips", "images"],
+)
+def test_large_images_are_made_before_they_are_turned(small_integers, images, read, turned):
+    x, kernel = small_integers((images, 256 // images, 32, 64), (3, 3, 64, 32))
+    program = jax.jit(kernel_gradient).lower(x, kernel).compile()
+    branch_of_relu = f"(f32[{read}])) -> (f32[{turned}]) {{"
+    assert branch_of_relu in program.as_text()
+    with fcnn.autodiff():
+        chex.assert_trees_all_equal(program(x, kernel), jax.jit(kernel_gradient)(x, kernel))
+
+
 def test_a_kernel_that_is_not_finite_reaches_the_result():
     y = depthwise(X, jnp.full((3, 3, 1, 3), jnp.nan))
     assert jnp.isnan(y).all()

@@ -181,12 +181,23 @@ def test_dense_with_a_kernel_split_over_its_outputs(devices):
         ((4, 6, 5, 4, 2), (3, 3, 3, 2, 3), {"stride": 2}),
         ((4, 4, 4, 4), (2, 2, 4, 4), {"stride": 2, "padding": "VALID"}),
         ((4, 16, 16, 32), (3, 3, 32, 128), {}),
+        ((8, 32, 32, 64), (3, 3, 64, 32), {}),
         ((8, 28, 28, 1), (5, 5, 1, 7), {}),
         ((4, 32, 32, 8), (3, 3, 8, 32), {"stride": 2}),
         ((32, 8, 8, 128), (3, 3, 128, 128), {}),
         ((32, 16, 16, 128), (3, 3, 128, 128), {}),
     ],
-    ids=["groups", "3D", "tiled", "strips", "banded", "blocks", "Winograd's", "Winograd's in parts"],
+    ids=[
+        "groups",
+        "3D",
+        "tiled",
+        "strips",
+        "turned",
+        "banded",
+        "blocks",
+        "Winograd's",
+        "Winograd's in parts",
+    ],
 )
 def test_convolution_gathers_no_image(devices, x, kernel, options, axis_type):
     # Small integers, whose sums are exact in float32, since strips, bands, blocks and tiles are not for float64.

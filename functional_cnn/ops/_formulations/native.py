@@ -27,6 +27,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from functional_cnn import _window
+from functional_cnn._apart import apart
 from functional_cnn._window import Pads, Sizes
 from functional_cnn.ops._formulations import (
     banded,
@@ -46,6 +47,7 @@ _LARGE = 2**25  # multiply-adds
 _MANY_IMAGES, _MANY_TERMS, _LARGE_OF_MANY = 32, 10_000, 2**23  # for dkernel; the terms of one of its numbers
 _TERMS_THAT_ROUND = 2**15  # for a transposed convolution's dkernel
 _SOME_IMAGES, _MORE_IMAGES, _IMAGES_AT_ONCE = 8, 16, 4  # for dkernel
+_SLOW_TO_TURN = 2**19  # numbers of x, for dkernel
 _IN_CACHE = 2**18  # numbers of one image that the map makes
 _MANY_CHANNELS = 32  # for a stride, and for dkernel of some images
 _SOME_CHANNELS, _FEW_MADE, _MANY_PAIRS = 8, 16, 512  # channels taken in, channels made, and of both
@@ -140,7 +142,26 @@ def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Arr
         return plain.kernel_gradient_of_exchanged(spec, dy, x, kernel, chosen)
     if chosen is convolve:
         spec, dy, x = strips.cut(spec, dy, x)
+    if x.ndim == 4 and x.size >= _SLOW_TO_TURN:
+        x = _turned_apart(x)
     return plain.kernel_gradient(spec, dy, x, kernel, chosen)
+
+
+def _turned_apart(x: jax.Array) -> jax.Array:
+    """x, laid out with the images as its last axis, as the kernel's gradient reads it.
+
+    XLA would make what x is made of, such as a norm and its activation, in the loop that turns it, and read all of that
+    far apart: 64 channels on 4 images of 128 x 128 pixels, in strips, take 12 ms so, and 3 where the turn is a program
+    of its own. Of 52 random shapes with a relu in front dkernel took 0.72 to 1.1 times as long, 0.94 in the geometric
+    mean; a step of ResNet-18 takes 0.97 and one of U-Net 0.93 times as long.
+    """
+    images, rows, columns, channels = x.shape
+
+    def turned(x):
+        # With the pixels as one axis, as XLA would take a mere turn for another layout and copy x twice.
+        return jnp.swapaxes(x, 0, -1).reshape(channels, rows * columns, images)
+
+    return jnp.swapaxes(apart(turned, x).reshape(channels, rows, columns, images), 0, -1)
 
 
 def _kernel_gradient_convolve(spec: ConvSpec, dy: jax.Array, kernel: jax.Array) -> Convolve:
