@@ -146,6 +146,18 @@ def test_what_is_kept(run_again, policy, kept):
     assert shapes.count(X.shape) == kept
 
 
+def test_statistics_that_are_kept_are_not_summed_again():
+    def sums(block):
+        program = jax.make_jaxpr(jax.grad(lambda x: (block(x) ** 2).sum()))(X)
+        return str(program).count("= reduce_sum[")
+
+    def block(x):
+        return jnp.sin(fcnn.batch_norm(x)[0])
+
+    assert sums(remat(block, policy=convs_saveable)) == sums(block)
+    assert sums(remat(block)) > sums(block)
+
+
 @pytest.mark.parametrize(
     ("dtype", "rounded"), [(jnp.bfloat16, True), (jnp.float32, False), (jnp.float64, False)]
 )

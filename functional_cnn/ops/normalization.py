@@ -115,11 +115,14 @@ def _mean(spec, values):
     return _mean_over_shards(spec, jnp.mean(values, _rows(values)))
 
 
+def _kept_mean(spec, values):
+    # Few numbers, but a sweep over the image to make again.
+    return checkpoint_name(_mean(spec, values), "batch_norm_statistics")
+
+
 def _fwd(spec, x, scale, bias):
     wide, wide_scale, wide_bias = widened(x, scale, bias)
-    centered, *statistics = centered_statistics(wide, functools.partial(_mean, spec))
-    # Few numbers, but two sweeps to make again.
-    mean, var = checkpoint_name(statistics, "batch_norm_statistics")
+    centered, mean, var = centered_statistics(wide, functools.partial(_kept_mean, spec))
     y = affine(centered * lax.rsqrt(var + spec.eps), wide_scale, wide_bias)
     return (y.astype(x.dtype), mean, var), (x, scale, bias, mean, var)
 
