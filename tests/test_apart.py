@@ -65,11 +65,11 @@ def kernel_gradient(x, kernel):
 
 @pytest.mark.parametrize(
     ("images", "read", "turned"),
-    [(1, "16,18,32,64", "64,576,16"), (8, "8,32,32,64", "64,1024,8")],
+    [(1, "16,34,32,64", "64,1088,16"), (8, "8,64,32,64", "64,2048,8")],
     ids=["strips", "images"],
 )
 def test_large_images_are_made_before_they_are_turned(small_integers, images, read, turned):
-    x, kernel = small_integers((images, 256 // images, 32, 64), (3, 3, 64, 32))
+    x, kernel = small_integers((images, 512 // images, 32, 64), (3, 3, 64, 32))
     program = jax.jit(kernel_gradient).lower(x, kernel).compile()
     branch_of_relu = f"(f32[{read}])) -> (f32[{turned}]) {{"
     assert branch_of_relu in program.as_text()
