@@ -25,7 +25,7 @@ it with JAX 0.10.2, float32:
 | an odd number of channels from 3 on, of which 17 to 32 are made, 2D | all | one more channel, of zeros | 1.0 to 9 |
 | any other, 2D | all | XLA's own convolution in place of YNNPACK's | 1.1 to 4 |
 | | dkernel of fewer than 8 images | the same on strips of their rows as images | 1.1 to 4.7 on top of that |
-| | dkernel of large images | x is turned apart from what makes it | 0.9 to 1.5 on top of that |
+| | dkernel of large images | x is turned apart from what makes it | 0.9 to 1.4 on top of that |
 
 Every map returns the accumulator's dtype; the rule casts. Transposed convolution is made of the same maps: its forward
 is conv's dx.
