@@ -87,18 +87,23 @@ def _convolved(
         for n, (lo, _), t in zip(x.shape[1:-1], pads, (all_rows, columns), strict=True)
     )
 
-    def made_of(pixels):
-        first, second = (
-            lax.dot_general(a, b, (((4,), (contracted,)), ((0,), (0,))), precision=spec.precision)
-            for a, b in zip(_of_pixels(pixels), taps, strict=True)
-        )
-        return _of_products(first, second)
-
+    made_of = functools.partial(_made_of, spec, contracted, taps)
     if rows == all_rows:
         y = made_of(_views.pad_spatial(x, around))
     else:
         y = _in_parts(made_of, x, rows, -(-all_rows // rows), around)
     return lax.slice(y, (0, 0, 0, 0), (x.shape[0], *outputs, y.shape[-1]))
+
+
+# Jitted, so that a loop's step, traced for its types before, is traced once.
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _made_of(spec: ConvSpec, contracted: int, taps: list[jax.Array], pixels: jax.Array) -> jax.Array:
+    """The images, two pixels smaller, that taps make of pixels; an axis of what is made of the taps is contracted."""
+    first, second = (
+        lax.dot_general(a, b, (((4,), (contracted,)), ((0,), (0,))), precision=spec.precision)
+        for a, b in zip(_of_pixels(pixels), taps, strict=True)
+    )
+    return _of_products(first, second)
 
 
 def _rows_at_once(images: int, outputs: Sizes, kernel: jax.Array) -> int:
