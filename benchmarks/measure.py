@@ -5,16 +5,20 @@ import os
 import random
 import re
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 _FEWEST_SAMPLES, _SAMPLES = 7, 30
-# A sample takes at least so many seconds: calls that are shorter are made several times in a row, since one alone
-# is timed as much by when the processor's threads wake as by its work.
-_SAMPLE_S = 0.005
+# A sample takes at least so many seconds, as many calls in a row as that needs, and follows untimed calls that take
+# so many: after a rest processors are slow and threads share one of them for some 30 milliseconds.
+_SAMPLE_S, _WARM_S = 0.02, 0.03
+# Before a sample up to so many bytes are taken, so that results lie elsewhere in the next.
+_SHIFT = 2**24
 # Samples are calm where their interquartile range is at most this part of their median, the threshold of
 # torch.utils.benchmark's adaptive_autorange; where they are not, up to this many times as many are taken.
 _CALM, _PATIENCE = 0.1, 4
@@ -74,16 +78,33 @@ def quiet_threads() -> None:
     os.environ.setdefault("KMP_BLOCKTIME", "0")
 
 
+# Of GLIBC_TUNABLES: one arena for all threads, which asks the system for nothing but more and gives nothing back.
+_KEEPING = ("glibc.malloc.arena_max=1", "glibc.malloc.mmap_max=0", "glibc.malloc.trim_threshold=17179869184")
+
+
+def restart_keeping_memory() -> None:
+    """Starts this program again with glibc told to keep the memory that is freed, unless it runs so already.
+
+    Else a program whose result lies in another thread's arena may give its pages back and take them anew at every call:
+    one took 10 or 35 ms, from one copy of its arguments to the next. glibc reads its tunables when a process starts.
+    """
+    tunables = os.environ.get("GLIBC_TUNABLES", "").split(":")
+    missing = [entry for entry in _KEEPING if entry not in tunables]
+    if missing:
+        os.environ["GLIBC_TUNABLES"] = ":".join(filter(None, [*tunables, *missing]))
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
 def interleaved(programs: dict[str, Program], *, seconds: float, rest: float = 0.02) -> list[dict[str, Any]]:
     """Takes samples of the programs in turn, until those of each have taken ``seconds``, seven to thirty samples.
 
-    A sample is the mean time of a call, over as many calls in a row as take five milliseconds. Where the machine
+    A sample is the mean time of a call, over as many calls in a row as take twenty milliseconds. Where the machine
     does other work beside, samples differ, and more are taken: four times as many at most. They are taken of the
     others too, as far as their own four times reach, since the machine may be as fast at no other time. Each round
     has another order, so that none always follows the same one; ``rest`` seconds of sleep let the threads of the one
-    before come to rest. A sample follows an untimed call of the same program, as in a loop: after a sleep processors
-    are slow for some milliseconds, and after another program its memory must be found anew. A call ends when the JAX
-    arrays that it returns are there.
+    before come to rest. A sample follows untimed calls of the same program, thirty milliseconds and one at least, as in
+    a loop. The memory of one sample lies elsewhere than that of the next, as a program may take half as long again
+    where it lies badly. A call ends when the JAX arrays that it returns are there.
 
     Programs that are equal but for names are timed as one: two of them differ by up to a fifth, as their memory lies.
 
@@ -91,22 +112,28 @@ def interleaved(programs: dict[str, Program], *, seconds: float, rest: float = 0
     """
     first = {program.text or name: name for name, program in reversed(programs.items())}
     timed = {name: first[program.text or name] for name, program in programs.items()}
-    calls = {name: _calls_of_a_sample(programs[name]) for name in timed.values()}
+    taken = {name: _quickest(programs[name]) for name in timed.values()}
+    calls, untimed = (
+        {name: math.ceil(seconds_of_all / one) for name, one in taken.items()}
+        for seconds_of_all in (_SAMPLE_S, _WARM_S)
+    )
     samples: dict[str, list[float]] = {name: [] for name in calls}
-    order, shuffle = list(calls), random.Random(0).shuffle
+    order, rng = list(calls), random.Random(0)
     while not all(_enough(samples[name], seconds / calls[name]) for name in order):
         for name in order:
             time.sleep(rest)
-            _seconds_a_call(programs[name])
+            shift = np.empty(rng.randrange(_SHIFT), np.uint8)
+            _seconds_a_call(programs[name], untimed[name])
             samples[name].append(_seconds_a_call(programs[name], calls[name]))
-        shuffle(order)
+            del shift
+        rng.shuffle(order)
         order = [name for name in order if not _all_taken(samples[name], seconds / calls[name])]
     return [_columns(name, program, samples[timed[name]]) for name, program in programs.items()]
 
 
-def _calls_of_a_sample(program: Program) -> int:
-    _seconds_a_call(program)
-    return math.ceil(_SAMPLE_S / _seconds_a_call(program))
+def _quickest(program: Program) -> float:
+    """The shortest of three calls, in seconds, the first of which may take much longer."""
+    return min(_seconds_a_call(program) for _ in range(3))
 
 
 def _seconds_a_call(program: Program, calls: int = 1) -> float:

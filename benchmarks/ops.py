@@ -28,7 +28,7 @@ MODES = ("forward", "backward", "both")
 
 
 def parse() -> argparse.Namespace:
-    parser = make_parser("ops", __doc__, seconds=0.5, timed="each provider in each mode")
+    parser = make_parser("ops", __doc__, seconds=0.1, timed="each provider in each mode")
     parser.add_argument(
         "--rows", nargs="+", default=[""], help="only rows whose name holds one of these texts"
     )
@@ -37,6 +37,7 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     options = parse()
+    measure.restart_keeping_memory()
     rows = [row for row in ROWS if any(text in row.name for text in options.rows)]
     if not rows:
         raise SystemExit(f"no row's name holds any of {options.rows}")
