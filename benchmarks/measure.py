@@ -5,7 +5,6 @@ import os
 import random
 import re
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -78,23 +77,6 @@ def quiet_threads() -> None:
     os.environ.setdefault("KMP_BLOCKTIME", "0")
 
 
-# Of GLIBC_TUNABLES: one arena for all threads, which asks the system for nothing but more and gives nothing back.
-_KEEPING = ("glibc.malloc.arena_max=1", "glibc.malloc.mmap_max=0", "glibc.malloc.trim_threshold=17179869184")
-
-
-def restart_keeping_memory() -> None:
-    """Starts this program again with glibc told to keep the memory that is freed, unless it runs so already.
-
-    Else a program whose result lies in another thread's arena may give its pages back and take them anew at every call:
-    one took 10 or 35 ms, from one copy of its arguments to the next. glibc reads its tunables when a process starts.
-    """
-    tunables = os.environ.get("GLIBC_TUNABLES", "").split(":")
-    missing = [entry for entry in _KEEPING if entry not in tunables]
-    if missing:
-        os.environ["GLIBC_TUNABLES"] = ":".join(filter(None, [*tunables, *missing]))
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
-
-
 def interleaved(programs: dict[str, Program], *, seconds: float, rest: float = 0.02) -> list[dict[str, Any]]:
     """Takes samples of the programs in turn, until those of each have taken ``seconds``, seven to thirty samples.
 
@@ -113,10 +95,8 @@ def interleaved(programs: dict[str, Program], *, seconds: float, rest: float = 0
     first = {program.text or name: name for name, program in reversed(programs.items())}
     timed = {name: first[program.text or name] for name, program in programs.items()}
     taken = {name: _quickest(programs[name]) for name in timed.values()}
-    calls, untimed = (
-        {name: math.ceil(seconds_of_all / one) for name, one in taken.items()}
-        for seconds_of_all in (_SAMPLE_S, _WARM_S)
-    )
+    calls = {name: math.ceil(_SAMPLE_S / one) for name, one in taken.items()}
+    untimed = {name: math.ceil(_WARM_S / one) for name, one in taken.items()}
     samples: dict[str, list[float]] = {name: [] for name in calls}
     order, rng = list(calls), random.Random(0)
     while not all(_enough(samples[name], seconds / calls[name]) for name in order):

@@ -21,10 +21,23 @@ from benchmarks.arguments import make_parser
 from benchmarks.kinds import Row
 from benchmarks.measure import Program
 from benchmarks.rows import ROWS
+from functional_cnn import tuning
+from functional_cnn.tuning import Setting
 
 measure.quiet_threads()  # before PyTorch is imported, which the functions below do
 
 MODES = ("forward", "backward", "both")
+
+# Else a program whose result lies in another thread's arena may give its pages back and take them anew at every call:
+# one took 10 or 35 ms, from one copy of its arguments to the next.
+KEEPING_MEMORY = tuple(
+    Setting("GLIBC_TUNABLES", f"glibc.malloc.{name}", value, reason)
+    for name, value, reason in (
+        ("arena_max", "1", "all threads share the memory that one of them has freed"),
+        ("mmap_max", "0", "large arrays too come from it"),
+        ("trim_threshold", "17179869184", "it does not go back to the system"),
+    )
+)
 
 
 def parse() -> argparse.Namespace:
@@ -37,7 +50,7 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     options = parse()
-    measure.restart_keeping_memory()
+    tuning.restart_with(KEEPING_MEMORY)
     rows = [row for row in ROWS if any(text in row.name for text in options.rows)]
     if not rows:
         raise SystemExit(f"no row's name holds any of {options.rows}")

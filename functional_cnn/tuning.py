@@ -100,8 +100,12 @@ def missing_settings() -> tuple[Setting, ...]:
     Returns:
       Some of ``recommended_settings``.
     """
+    return _missing(recommended_settings())
+
+
+def _missing(settings: tuple[Setting, ...]) -> tuple[Setting, ...]:
     environment = _environment_at_start()
-    return tuple(setting for setting in recommended_settings() if not _is_set(setting, environment))
+    return tuple(setting for setting in settings if not _is_set(setting, environment))
 
 
 def _is_set(setting: Setting, environment: Mapping[str, str]) -> bool:
@@ -129,12 +133,25 @@ def restart_tuned() -> None:
     Raises:
       OSError: the system cannot start the program again.
     """
-    missing = missing_settings()
-    if not missing or _MARKER in os.environ:
-        return
+    restart_with(recommended_settings())
+
+
+def restart_with(settings: tuple[Setting, ...]) -> None:
+    """Starts this program again with settings in its environment, as ``restart_tuned`` does with the recommended.
+
+    Args:
+      settings: what the environment is to name; an entry that is there with another value stays.
+
+    Raises:
+      OSError: the system cannot start the program again.
+    """
+    missing = _missing(settings)
     added = " ".join(f"{setting.name}={setting.value}" for setting in missing)
+    # The mark is of a program whose environment the system has changed on its start; it would start for ever.
+    if not missing or os.environ.get(_MARKER) == added:
+        return
     print(f"starting again with {added}", flush=True)
-    environment = {**os.environ, **recommended_environment(), _MARKER: "1"}
+    environment = {**os.environ, **_merged(settings, _environment_at_start()), _MARKER: added}
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 

@@ -72,3 +72,21 @@ def test_printed_lines_are_for_a_shell():
     shown = subprocess.run(["sh", "-c", script], env=plain, capture_output=True, text=True, check=True).stdout
     expected = tuning._merged(tuning.recommended_settings(), {})
     assert shown == expected.get("GLIBC_TUNABLES", "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a program that starts again is another process")
+@pytest.mark.parametrize(
+    ("before", "shown"),
+    [
+        ({}, "starting again with glibc.malloc.arena_max=1\nglibc.malloc.arena_max=1\n"),
+        ({"GLIBC_TUNABLES": "glibc.malloc.arena_max=2"}, "glibc.malloc.arena_max=2\n"),
+    ],
+    ids=["missing", "another value"],
+)
+def test_a_program_starts_again_once_with_what_is_missing(before, shown):
+    code = (
+        "import os; from functional_cnn import tuning as t; "
+        "t.restart_with((t.Setting('GLIBC_TUNABLES', 'glibc.malloc.arena_max', '1', 'a reason'),)); "
+        "print(os.environ['GLIBC_TUNABLES'])"
+    )
+    assert python(code, **before) == shown
