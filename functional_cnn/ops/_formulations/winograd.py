@@ -157,8 +157,9 @@ def _of_pixels(pixels: jax.Array) -> list[jax.Array]:
     rows, columns = ((size - 2) // 2 for size in pixels.shape[1:-1])
     by_two = pixels.reshape(pixels.shape[0], rows + 1, 2, *pixels.shape[2:])
     upper, lower = (lax.slice_in_dim(by_two, i, i + rows, axis=1) for i in range(2))
-    same, other = (lax.transpose(part, (2, 0, 1, 3, 4)) for part in (lower[:, :, :1], upper[:, :, 1:]))
-    pairs = lax.transpose(upper - lower, (2, 0, 1, 3, 4)), same + _signs(other, 0) * other
+    differences = lax.transpose(upper - lower, (2, 0, 1, 3, 4))
+    same, other = (_twice(part, i, 2, 0) for i, part in enumerate((lower, upper)))
+    pairs = differences, same + _signs(other, 0) * other
     return [_along_columns(pair, columns) for pair in pairs]
 
 
@@ -167,7 +168,7 @@ def _along_columns(pair: jax.Array, columns: int) -> jax.Array:
     last = 2 * columns - 1
     terms = (lax.slice_in_dim(pair, a, a + last, stride=2, axis=3) for a in range(4))
     of_terms = (column.reshape(-1, *(1,) * pair.ndim) for column in _OF_PIXELS.T.astype(pair.dtype))
-    products = (of_term * lax.expand_dims(term, (0,)) for of_term, term in zip(of_terms, terms, strict=True))
+    products = (of_term * lax.broadcast(term, (4,)) for of_term, term in zip(of_terms, terms, strict=True))
     factors = functools.reduce(lax.add, products)
     return factors.reshape(8, *factors.shape[2:])
 
@@ -189,8 +190,15 @@ def _of_taps(kernel: jax.Array, flipped: bool) -> list[jax.Array]:
 
 def _sums(first: jax.Array, second: jax.Array, axis: int) -> jax.Array:
     """y along an axis, where the first array holds m0 and m1 and the second m2 and m3."""
-    m2, m3 = (lax.slice_in_dim(second, i, i + 1, axis=axis) for i in range(2))
+    m2, m3 = (_twice(second, i, axis, axis) for i in range(2))
     return m2 + _signs(first, axis) * (m3 + first)
+
+
+def _twice(pair: jax.Array, number: int, axis: int, along: int) -> jax.Array:
+    """One entry of an axis, twice along another: for XLA fewer instructions than to add an axis of one entry."""
+    one = lax.index_in_dim(pair, number, axis, keepdims=False)
+    others = [i for i in range(pair.ndim) if i != along]
+    return lax.broadcast_in_dim(one, (*one.shape[:along], 2, *one.shape[along:]), others)
 
 
 def _signs(like: jax.Array, axis: int) -> np.ndarray:
