@@ -1,23 +1,12 @@
-"""What the normalisations share: statistics that survive a large offset in float32, and the affine map."""
+"""What the normalisations share: the affine map, gradients of what is standardised, sums with weights.
 
-from collections.abc import Callable
+Each takes its variance as the mean square of x - mean, in a second sweep: E[x^2] - E[x]^2 would lose all of float32's
+digits at an offset of 1e4.
+"""
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-
-
-def centered_statistics(
-    x: jax.Array, mean: Callable[[jax.Array], jax.Array]
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """x - mean(x), the mean, and the biased variance, which is the mean square of what is left.
-
-    ``mean`` averages over what the statistics are taken. The second sweep is what an offset of 1e4 costs:
-    E[x^2] - E[x]^2 would lose all digits there.
-    """
-    average = mean(x)
-    centered = x - average
-    return centered, average, mean(centered * centered)
 
 
 def affine(h: jax.Array, scale: jax.Array | None, bias: jax.Array | None) -> jax.Array:
