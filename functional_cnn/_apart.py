@@ -1,5 +1,6 @@
 """A part of a program that XLA on CPU compiles by itself."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 
-def apart(fun: Callable[..., Any], *args: Any, like: Any = None) -> Any:
+def apart(fun: Callable[..., Any], *args: Any, never: Callable[..., Any] | None = None) -> Any:
     """fun(*args), which on CPU stands in a branch of a condition that XLA cannot see through.
 
     So XLA makes the arguments before and the result as a whole. Outside a branch it may compute either anew in each
@@ -16,13 +17,12 @@ def apart(fun: Callable[..., Any], *args: Any, like: Any = None) -> Any:
     before; ``lax.optimization_barrier`` forbids that, but XLA:CPU takes barriers out before it fuses.
 
     Args:
-      like: arrays of the result's types, where they are at hand. Else fun is traced once more for its types.
+      never: what stands in the other branch, a function of args with results of fun's types. Else fun is traced once
+        more for its types, and arguments that have them stand there, as zeros would be compiled. Where fun's result
+        is a loop's, XLA then copies it, since it could be an argument.
     """
-    types = jax.eval_shape(fun, *args) if like is None else None
-
-    def never(*args):
-        return _of_types(types, args) if like is None else like
-
+    if never is None:
+        never = functools.partial(_of_types, jax.eval_shape(fun, *args))
     return lax.cond(lax.platform_dependent(cpu=_unknown_true, default=_true), fun, never, *args)
 
 
@@ -36,8 +36,8 @@ def _true() -> jax.Array:
     return jnp.full((), True)
 
 
-def _of_types(types: Any, args: tuple) -> Any:
-    """Arrays of these types: arguments where they have them, which need not be compiled as zeros must."""
+def _of_types(types: Any, *args: Any) -> Any:
+    """Arrays of these types: arguments where they have them, else zeros."""
     at_hand = {jax.typeof(arg): arg for arg in jax.tree.leaves(args)}
 
     def of_type(wanted):

@@ -107,7 +107,7 @@ def _run_again(fun: Callable[..., Any]) -> Callable[..., Any]:
 
     def bwd(residuals, dout):
         pull, floats = residuals
-        return apart(lambda pull, dout: pull(dout)[0], pull, dout, like=floats)
+        return apart(lambda pull, dout: pull(dout)[0], pull, dout, never=lambda *_: floats)
 
     op = jax.custom_vjp(fun)
     op.defvjp(fwd, bwd)

@@ -59,19 +59,23 @@ def fits(spec: ConvSpec, images: int, outputs: Sizes, kernel: jax.Array) -> bool
     )
 
 
-# Both maps are compiled apart: XLA would else fuse what makes x into each loop over its tiles.
-
-
 def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
     outputs = spec.window.output_sizes(x.shape[1:-1])
-    rows = _rows_at_once(x.shape[0], outputs, kernel)
-    return apart(functools.partial(_convolved, spec, spec.window.padding, outputs, rows, False), x, kernel)
+    return _convolved_apart(spec, spec.window.padding, outputs, False, x, kernel)
 
 
 def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Sizes) -> jax.Array:
     pads = _window.input_gradient_pads(spec.window, inputs, dy.shape[1:-1])
-    rows = _rows_at_once(dy.shape[0], inputs, kernel)
-    return apart(functools.partial(_convolved, spec, pads, inputs, rows, True), dy, kernel)
+    return _convolved_apart(spec, pads, inputs, True, dy, kernel)
+
+
+def _convolved_apart(
+    spec: ConvSpec, pads: Pads, outputs: Sizes, adjoint: bool, x: jax.Array, kernel: jax.Array
+) -> jax.Array:
+    """As ``_convolved``. XLA would else fuse what makes x into each loop over its tiles."""
+    rows = _rows_at_once(x.shape[0], outputs, kernel)
+    convolved = functools.partial(_convolved, spec, pads, outputs, rows, adjoint)
+    return apart(convolved, x, kernel, never=lambda *args: jnp.zeros_like(jax.eval_shape(convolved, *args)))
 
 
 # Jitted, so that equal layers of a network are traced once.
