@@ -28,7 +28,7 @@ _convs = jax.checkpoint_policies.save_only_these_names(
 def convs_saveable(primitive: Any, *avals: Any, **params: Any) -> bool:
     """A policy for ``remat`` and ``jax.checkpoint``: the results of convolutions and dense layers are kept.
 
-    Normalisations and activations, which take few operations, are made again; the statistics of ``batch_norm`` are
+    Normalisations and activations, which take few operations, are made again; the sums of ``batch_norm`` are
     kept as well. It is to our ops what ``jax.checkpoint_policies.dots_saveable`` is to matrix products.
 
     Args:
@@ -58,8 +58,8 @@ def remat(fun: Callable[..., Any], *, policy: Policy | None = None) -> Callable[
     Args:
       fun: ``fun(*args) -> out``, of trees of arrays.
       policy: what is kept beside ``args``, as in ``jax.checkpoint``; None keeps nothing. The results of this
-        library's ops have the ops' names in ``jax.checkpoint_policies.save_only_these_names``, and the mean and
-        variance of ``batch_norm`` are "batch_norm_statistics". ``fcnn.convs_saveable`` keeps the results of
+        library's ops have the ops' names in ``jax.checkpoint_policies.save_only_these_names``, and the sums
+        for ``batch_norm``'s mean and variance are "batch_norm_statistics". ``fcnn.convs_saveable`` keeps the results of
         convolutions and dense layers.
 
     Returns:

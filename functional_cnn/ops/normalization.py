@@ -93,10 +93,6 @@ def _checked(function, x, scale, bias):
 # Reference: the mean, then the mean square of what is left, as in the paper.
 
 
-def _rows(x: jax.Array) -> tuple[int, ...]:
-    return tuple(range(x.ndim - 1))
-
-
 def _per_channel(values: jax.Array | None, x: jax.Array) -> jax.Array | None:
     """A value for each channel, in x's shape: one instruction for XLA, where jnp's own broadcasting takes four."""
     if values is None:
@@ -118,19 +114,21 @@ def _reference(spec, x, scale, bias):
 
 
 def _mean(spec, values):
-    return _mean_over_shards(spec, jnp.mean(values, _rows(values)))
+    return _mean_over_shards(spec, jnp.mean(values, tuple(range(values.ndim - 1))))
 
 
-def _kept(statistic):
-    # Few numbers, but a sweep over the image to make again.
-    return checkpoint_name(statistic, "batch_norm_statistics")
+def _total(spec, values):
+    """The sum for each channel, a shard's on average."""
+    # Kept: few numbers, but a sweep over the image to make again. The division is made again, so that the loops that
+    # read a mean are the same in a second run as in the first, and XLA compiles them once.
+    return checkpoint_name(_mean_over_shards(spec, sum_leading(values)), "batch_norm_statistics")
 
 
 def _fwd(spec, x, scale, bias):
     wide, wide_scale, wide_bias = widened(x, scale, bias)
-    total, count = _mean_over_shards(spec, sum_leading(wide)), math.prod(x.shape[:-1])
-    mean = _kept(total / count)
-    var = _kept(_mean(spec, jnp.square(wide + _per_channel(total / -count, wide))))
+    total, count = _total(spec, wide), math.prod(x.shape[:-1])
+    mean = total / count
+    var = _total(spec, jnp.square(wide + _per_channel(total / -count, wide))) / count
     y = _normalized(spec, wide, mean, var, wide_scale, wide_bias)
     return (y.astype(x.dtype), mean, var), (x, scale, bias, mean, var)
 
