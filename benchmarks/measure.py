@@ -1,5 +1,6 @@
 """Compiling programs, and timing several of them in one process, interleaved."""
 
+import gc
 import math
 import os
 import random
@@ -35,29 +36,47 @@ class Program(NamedTuple):
       compile_s: seconds from the function to the program; None where nothing is compiled.
       temp_mb: the program's temp memory in MiB, where the library tells.
       text: what was compiled, but for names, where the library tells.
+      compile_again: compiles what was compiled and returns the seconds; None where nothing is.
     """
 
     run: Callable[..., Any]
     compile_s: float | None
     temp_mb: float | None
     text: str | None = None
+    compile_again: Callable[[], float] | None = None
 
 
-def compiled(function: Callable[..., Any], *args: Any, compilations: int = 1, **options: Any) -> Program:
-    """A JAX function compiled for arguments, with options of ``jax.jit``; it still takes them.
+def compiled(function: Callable[..., Any], *args: Any, **options: Any) -> Program:
+    """A JAX function compiled for arguments, with options of ``jax.jit``; it still takes them."""
+    types = jax.eval_shape(lambda *args: args, *args)  # arguments may be donated before it is compiled again
 
-    Its ``compile_s`` is the median of so many compilations, the caches emptied between them: one of a large network may
-    take a third longer than the next.
-    """
-    taken = []
-    for number in range(compilations):
-        if number > 0:
-            jax.clear_caches()
+    def compile_once():
         start = time.perf_counter()
-        program = jax.jit(function, **options).lower(*args).compile()
-        taken.append(time.perf_counter() - start)
+        program = jax.jit(function, **options).lower(*types).compile()
+        return program, time.perf_counter() - start
+
+    program, compile_s = compile_once()
     temp_mb = program.memory_analysis().temp_size_in_bytes / 2**20
-    return Program(program, statistics.median(taken), temp_mb, _without_names(program.as_text()))
+    return Program(program, compile_s, temp_mb, _without_names(program.as_text()), lambda: compile_once()[1])
+
+
+def compiled_in_turn(programs: dict[str, Program], rounds: int) -> dict[str, Program]:
+    """The programs, each with the median of so many compilations as its ``compile_s``.
+
+    They are compiled in turn, from empty caches: one of a large network may take a third longer than the next, and the
+    machine may be as fast at no other time.
+    """
+    taken = {name: [] for name, program in programs.items() if program.compile_again is not None}
+    for _ in range(rounds):
+        for name, seconds in taken.items():
+            jax.clear_caches()
+            gc.collect()
+            seconds.append(programs[name].compile_again())
+    medians = {name: statistics.median(seconds) for name, seconds in taken.items()}
+    return {
+        name: program._replace(compile_s=medians.get(name, program.compile_s))
+        for name, program in programs.items()
+    }
 
 
 def _without_names(program: str) -> str:

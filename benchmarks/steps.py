@@ -61,11 +61,9 @@ def apply_network(setting: Setting, layers: Any, images: Any) -> Any:
     return setting.network(layers, images, classes=setting.classes, **setting.options)
 
 
-def make_equal_steps(
-    name: str, problem: Problem, providers: Sequence[str], compilations: int = 1
-) -> dict[str, Program]:
+def make_equal_steps(name: str, problem: Problem, providers: Sequence[str]) -> dict[str, Program]:
     """Each provider's step, after its first losses have been found to be those of the others."""
-    steps = {provider: make_step(problem, provider, compilations) for provider in providers}
+    steps = {provider: make_step(problem, provider) for provider in providers}
     losses = {provider: [step.run() for _ in range(_STEPS_COMPARED)] for provider, step in steps.items()}
     require_equal(name, losses)
     return steps
@@ -80,7 +78,7 @@ def require_equal(name: str, losses: dict[str, list[float]]) -> None:
             raise RuntimeError(f"{name}: {provider}'s first losses are {found}, the others' {first}")
 
 
-def make_step(problem: Problem, provider: str, compilations: int = 1) -> Program:
+def make_step(problem: Problem, provider: str) -> Program:
     """A program that makes the next step and returns its loss when it is done."""
     if "torch" in provider:
         from benchmarks.torch_step import make_torch_step
@@ -90,7 +88,7 @@ def make_step(problem: Problem, provider: str, compilations: int = 1) -> Program
     carried = jax_start(problem)
     images, labels = jnp.asarray(problem.images), jnp.asarray(problem.labels)
     args = *carried, images, labels
-    program = compiled(step, *args, compilations=compilations, donate_argnums=(0, 1, 2))
+    program = compiled(step, *args, donate_argnums=(0, 1, 2))
 
     def run():
         *carried[:], loss = program.run(*carried, images, labels)

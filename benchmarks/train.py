@@ -18,7 +18,7 @@ from benchmarks.arguments import make_parser
 from benchmarks.networks import SETTINGS
 from benchmarks.steps import make_equal_steps, make_problem
 
-_COMPILATIONS = 3
+_COMPILATIONS = 5
 
 measure.quiet_threads()  # before PyTorch is imported, which making its step does
 
@@ -52,7 +52,8 @@ def measure_network(name: str, options: argparse.Namespace) -> list[dict[str, An
     setting = SETTINGS[name]
     setting = setting._replace(batch=options.batch or setting.batch, size=options.size or setting.size)
     problem = make_problem(setting)
-    steps = make_equal_steps(name, problem, options.providers, _COMPILATIONS)
+    steps = make_equal_steps(name, problem, options.providers)
+    steps = measure.compiled_in_turn(steps, _COMPILATIONS)
     row = {
         "network": name,
         "batch": setting.batch,
