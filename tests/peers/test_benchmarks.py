@@ -102,6 +102,31 @@ def test_depth_measures_every_set_of_options(monkeypatch, tmp_path, capsys):
     assert depth.named({}) == "neither"
 
 
+def test_compilations_are_timed_in_turn():
+    asked = []
+
+    def program(name, *seconds):
+        left = iter(seconds)
+        return Program(lambda: None, 9.0, None, compile_again=lambda: asked.append(name) or next(left))
+
+    programs = {"ours": program("ours", 3.0, 1.0, 2.0), "flax": program("flax", 4.0, 6.0, 5.0)}
+    timed = measure.compiled_in_turn(programs | {"torch": Program(lambda: None, None, None)}, rounds=3)
+    assert {name: program.compile_s for name, program in timed.items()} == {
+        "ours": 2.0,
+        "flax": 5.0,
+        "torch": None,
+    }
+    assert asked == ["ours", "flax"] * 3
+
+
+def test_a_program_is_compiled_again_though_its_arguments_are_gone():
+    argument = jnp.ones(3)
+    program = measure.compiled(jnp.sin, argument, donate_argnums=0)
+    program.run(argument)
+    assert argument.is_deleted()
+    assert program.compile_again() > 0
+
+
 def test_ops_measures_every_provider_in_every_mode(tmp_path):
     shown = run(
         "benchmarks.ops", tmp_path, "--rows", "cross-entropy", "--providers", "ours", "autodiff", "flax"
@@ -202,7 +227,7 @@ def test_scaling_takes_some_axes_and_providers(tiny_scaling, tmp_path):
 def test_scaling_refuses_losses_that_differ(tiny_scaling, tmp_path, monkeypatch):
     losses = {"ours": 2.3, "flax": 2.4}
     monkeypatch.setattr(
-        steps, "make_step", lambda problem, provider, _: Program(lambda: losses[provider], None, None)
+        steps, "make_step", lambda problem, provider: Program(lambda: losses[provider], None, None)
     )
     tiny_scaling("--providers", "ours", "flax")
     with pytest.raises(RuntimeError, match=r"batch=2.*flax's first losses"):
