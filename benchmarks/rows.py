@@ -55,6 +55,8 @@ ROWS = (
     kinds.depthwise("ConvNeXt", 28, 192, 7),
     kinds.depthwise("ConvNeXt", 14, 384, 7),
     kinds.depthwise("ConvNeXt", 7, 768, 7),
+    kinds.depthwise("RepLKNet", 14, 384, 13),
+    kinds.conv("two outputs a channel", 8, 28, 64, 128, 3, groups=64),
     kinds.conv("U-Net", 4, 128, 64, 64, 3),
     kinds.conv("U-Net", 4, 64, 256, 128, 3),
     kinds.conv_transpose("U-Net", 4, 64, 128, 64, 2),

@@ -6,8 +6,9 @@ it with JAX 0.10.2, float32:
 | kind | map | way | times faster |
 | --- | --- | --- | --- |
 | pointwise: 1x1, no padding | all | one matrix product over the pixels that the stride keeps | 1.1 to 17 |
-| depthwise: one channel a group | forward, dx | a sum over taps of shifted views times the tap | 14 to 95 |
+| depthwise: one channel, 1 to 8 outputs a group | forward, dx | a sum of shifted views times taps | 14 to 95 |
 | | dkernel | for a few taps at once, sums over stretches of at most 14 pixels | at least 4 to 150 |
+| more taps than are written out | all | the same of one row of taps after the other, in a loop | 27 to 41 |
 | grouped | forward, dx | a convolution for each group, small ones merged with zeros between | 2 to 7 |
 | | dkernel | an ungrouped convolution for each group | 46 to 450 |
 | more groups than ``_MOST_GROUPS`` | dkernel | for each tap, a matrix product batched over groups | 10 to 125 |
@@ -46,6 +47,7 @@ from functional_cnn.ops._formulations import (
     plain,
     pointwise,
     products,
+    rowwise,
     tiled,
     volume,
 )
@@ -89,6 +91,8 @@ def _way(spec: ConvSpec, kernel: jax.Array, few_made: bool) -> ModuleType:
         return pointwise
     if depthwise.fits(spec, kernel):
         return depthwise
+    if rowwise.fits(spec, kernel):
+        return rowwise
     if tiled.fits(spec):
         return tiled
     if spec.groups > 1:

@@ -1,4 +1,7 @@
-"""Depthwise convolution: channels do not meet, so each tap is a scale of a shifted view."""
+"""Depthwise convolution: channels do not meet, so each tap is a scale of a shifted view.
+
+Where a channel has several outputs, x is taken with each channel as often.
+"""
 
 import functools
 import math
@@ -15,12 +18,17 @@ from functional_cnn._window import Sizes, Window
 from functional_cnn.ops._formulations.plain import ConvSpec
 
 # Taps are written out one by one, and a program must stay of reasonable size.
-_MOST_TAPS = 64
+MOST_TAPS = 64
+_MOST_COPIES = 8
 
 
 def fits(spec: ConvSpec, kernel: jax.Array) -> bool:
-    few_taps = math.prod(spec.window.size) <= _MOST_TAPS
-    return few_taps and 1 < spec.groups == kernel.shape[-1] and kernel.shape[-2] == 1
+    return math.prod(spec.window.size) <= MOST_TAPS and keeps_channels_apart(spec, kernel)
+
+
+def keeps_channels_apart(spec: ConvSpec, kernel: jax.Array) -> bool:
+    """Whether an output is made of one channel, and few of each."""
+    return spec.groups > 1 and kernel.shape[-2] == 1 and kernel.shape[-1] <= _MOST_COPIES * spec.groups
 
 
 # Forward and dkernel are compiled apart. XLA would else compute the sum over taps anew in each loop that reads it, as
@@ -33,7 +41,7 @@ def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def _sum_over_taps(window: Window, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    views, taps = _views.tap_views(x, window), _window.taps(window)
+    views, taps = _views.tap_views(_with_channels(x, kernel.shape[-1]), window), _window.taps(window)
     return functools.reduce(
         operator.add, (view * kernel[tap][0] for view, tap in zip(views, taps, strict=True))
     )
@@ -42,22 +50,39 @@ def _sum_over_taps(window: Window, x: jax.Array, kernel: jax.Array) -> jax.Array
 def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Sizes) -> jax.Array:
     dy, kernel = widened(dy, kernel)
     taps = _window.taps(spec.window)
-    return _views.gather_gradient(
+    copies = _views.gather_gradient(
         spec.window, inputs, [dy], lambda number, view: view * kernel[taps[number]][0]
     )
+    return summed_over_copies(copies, spec.groups)
+
+
+def _with_channels(x: jax.Array, count: int) -> jax.Array:
+    """x with each channel as often as makes ``count`` of them."""
+    times = count // x.shape[-1]
+    return x if times == 1 else jnp.repeat(x, times, axis=-1)
+
+
+def summed_over_copies(copies: jax.Array, channels: int) -> jax.Array:
+    """The adjoint: the sum of neighbouring channels, of which ``channels`` remain."""
+    if copies.shape[-1] == channels:
+        return copies
+    return jnp.sum(copies.reshape(*copies.shape[:-1], channels, -1), axis=-1)
 
 
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
     # Sums over examples stay outside: they may be those of several devices, which XLA joins with other gradients',
     # up to 256; so all taps are one array.
-    sums = apart(functools.partial(_sums_of_examples, spec.window), *widened(dy, x))
-    return jnp.sum(sums, axis=1).reshape(kernel.shape)
+    return jnp.sum(sums_of_examples(spec.window, *widened(dy, x)), axis=1).reshape(kernel.shape)
 
 
-def _sums_of_examples(window: Window, dy: jax.Array, x: jax.Array) -> jax.Array:
+def sums_of_examples(window: Window, dy: jax.Array, x: jax.Array) -> jax.Array:
     """For each tap the sums of x dy over an example's pixels, (taps, N, C)."""
-    parts = _sums_of_stretches(window, dy, x)
-    return jnp.stack([jnp.sum(part, axis=tuple(range(1, part.ndim - 1))) for part in parts])
+
+    def sums(dy, x):
+        parts = _sums_of_stretches(window, dy, _with_channels(x, dy.shape[-1]))
+        return jnp.stack([jnp.sum(part, axis=tuple(range(1, part.ndim - 1))) for part in parts])
+
+    return apart(sums, dy, x)
 
 
 # XLA vectorises a reduction along C only where the loop over what it sums is short enough to be unrolled. So rows

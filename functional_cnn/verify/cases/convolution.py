@@ -44,7 +44,17 @@ def conv(add: Add) -> None:
     conv("depthwise, rows of more than 14 outputs", (1, 3, 29, 2), (3, 3, 1, 2), groups=2)
     conv("depthwise, stride larger than window", (1, 7, 7, 2), (2, 2, 1, 2), groups=2, stride=3)
     conv("depthwise 1D, two outputs a channel", (2, 8, 3), (3, 1, 6), groups=3, padding=(2,))
+    conv("depthwise, nine outputs a channel", (1, 4, 3, 2), (2, 2, 1, 18), groups=2)
     conv("depthwise, more taps than are unrolled", (1, 10, 9, 2), (9, 9, 1, 2), groups=2)
+    conv(
+        "depthwise, a row of taps at a time, stride 2, dilated, two outputs a channel",
+        (2, 9, 12, 2),
+        (5, 13, 1, 4),
+        groups=2,
+        stride=2,
+        dilation=2,
+        padding=((6, 4), (9, 13)),
+    )
     conv("1x1", (2, 4, 5, 3), (1, 1, 3, 4), padding="VALID", bias=True, sharp=True)
     conv("1x1, stride 3", (2, 7, 8, 3), (1, 1, 3, 2), stride=3, padding="VALID")
     conv("1x1, padded", (1, 4, 4, 2), (1, 1, 2, 3), padding=2)
