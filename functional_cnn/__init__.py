@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING
 from functional_cnn import init, models
 from functional_cnn.composition import separable_conv
 from functional_cnn.ops.adaptive_pooling import adaptive_avg_pool, adaptive_max_pool
-from functional_cnn.ops.average_pooling import avg_pool, global_avg_pool, lp_pool
+from functional_cnn.ops.average_pooling import avg_pool, lp_pool
 from functional_cnn.ops.convolution import conv
 from functional_cnn.ops.dense import dense
 from functional_cnn.ops.divisive_normalization import local_response_norm, rms_norm
 from functional_cnn.ops.dropout import drop_block, dropout, stochastic_depth
 from functional_cnn.ops.gated import gelu, glu, mish, silu
+from functional_cnn.ops.global_pooling import global_avg_pool, global_max_pool
 from functional_cnn.ops.hard_activation import hard_sigmoid, hard_silu, hard_tanh, relu6
 from functional_cnn.ops.kernel import spectral_norm, weight_standardization
 from functional_cnn.ops.loss import sigmoid_cross_entropy, softmax_cross_entropy, squared_error
-from functional_cnn.ops.max_pooling import global_max_pool, max_pool, max_pool_with_indices
+from functional_cnn.ops.max_pooling import max_pool, max_pool_with_indices
 from functional_cnn.ops.normalization import batch_norm, batch_norm_inference
 from functional_cnn.ops.padding import pad
 from functional_cnn.ops.pixel_shuffle import pixel_shuffle, pixel_unshuffle

@@ -119,6 +119,10 @@ def test_max_pool_ties_go_to_the_first_and_nan_propagates():
     x = jnp.array([[1.0, 2.0, 2.0], [2.0, 0.0, 1.0]]).reshape(1, 2, 3, 1)
     dx = gradient(lambda x: fcnn.max_pool(x, (2, 3)))(x)
     np.testing.assert_array_equal(dx.reshape(2, 3), [[0, 1, 0], [0, 0, 0]])
+    # A second derivative goes through the maximum itself: that of (dy^2/dx)^2 = (2 y)^2, so 8 y = 16.
+    once = gradient(lambda x: fcnn.max_pool(x, (2, 3)) ** 2)
+    twice = gradient(lambda x: once(x) ** 2)(x)
+    np.testing.assert_array_equal(twice.reshape(2, 3), [[0, 16, 0], [0, 0, 0]])
     with_nan = x.at[0, 1, 1, 0].set(jnp.nan).at[0, 1, 2, 0].set(jnp.nan)
     assert jnp.isnan(fcnn.max_pool(with_nan, (2, 3))).all()
     dx = gradient(lambda x: fcnn.max_pool(x, (2, 3)))(with_nan)

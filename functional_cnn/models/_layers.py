@@ -12,9 +12,9 @@ from jax.nn.initializers import Initializer, he_normal, lecun_normal, ones, zero
 from functional_cnn import _checks
 from functional_cnn.models._scope import Scope
 from functional_cnn.ops import dropout as _dropout
-from functional_cnn.ops.average_pooling import global_avg_pool
 from functional_cnn.ops.convolution import conv as _conv
 from functional_cnn.ops.dense import dense as _dense
+from functional_cnn.ops.global_pooling import global_avg_pool
 from functional_cnn.ops.normalization import batch_norm, batch_norm_inference
 from functional_cnn.ops.sample_normalization import group_norm, layer_norm
 from functional_cnn.ops.transposed_convolution import conv_transpose as _conv_transpose

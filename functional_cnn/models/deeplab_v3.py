@@ -16,7 +16,7 @@ from functional_cnn.models._layers import Norm, conv_norm
 from functional_cnn.models._model import Model, make_model
 from functional_cnn.models._scope import Scope
 from functional_cnn.models.resnet import Backbone
-from functional_cnn.ops.average_pooling import global_avg_pool
+from functional_cnn.ops.global_pooling import global_avg_pool
 from functional_cnn.ops.rectifier import relu
 from functional_cnn.ops.resampling import resize
 

@@ -17,7 +17,7 @@ from functional_cnn.models._layers import conv_norm
 from functional_cnn.models._model import Model, make_model
 from functional_cnn.models._options import divisible
 from functional_cnn.models._scope import Scope, stage_of_blocks
-from functional_cnn.ops.average_pooling import global_avg_pool
+from functional_cnn.ops.global_pooling import global_avg_pool
 from functional_cnn.ops.hard_activation import hard_sigmoid, hard_silu
 from functional_cnn.ops.rectifier import relu
 

@@ -21,7 +21,7 @@ from functional_cnn.models import _layers, _options
 from functional_cnn.models._layers import Norm, conv_norm
 from functional_cnn.models._model import Model, make_model
 from functional_cnn.models._scope import Scope, stage_of_blocks
-from functional_cnn.ops.average_pooling import global_avg_pool
+from functional_cnn.ops.global_pooling import global_avg_pool
 from functional_cnn.ops.max_pooling import max_pool
 from functional_cnn.ops.rectifier import relu
 

@@ -1,4 +1,4 @@
-"""Average pooling, over windows and over all pixels, and its generalisation, Lp pooling."""
+"""Average pooling over windows, and its generalisation, Lp pooling."""
 
 import functools
 import math
@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from functional_cnn import _checks, _views, _window
-from functional_cnn._numerics import accumulator, widened
+from functional_cnn._numerics import widened
 from functional_cnn._window import Pads, Sizes, Window
 from functional_cnn.rule import Rule, apply, define
 
@@ -27,10 +27,6 @@ class AvgPoolSpec(NamedTuple):
 class LpPoolSpec(NamedTuple):
     mean: AvgPoolSpec
     p: float
-
-
-class GlobalPoolSpec(NamedTuple):
-    inputs: Sizes
 
 
 def avg_pool(
@@ -246,59 +242,3 @@ def _lp_bwd(spec, residuals, dy):
 
 
 define(Rule("lp_pool", _lp_reference, _lp_fwd, _lp_bwd))
-
-
-def global_avg_pool(x: jax.Array) -> jax.Array:
-    """The mean over all pixels, per channel: y[n, c] = (1 / M) sum over pixels q of x[n, q, c].
-
-    Args:
-      x: (N, *spatial, C), floating; 1, 2 or 3 spatial dimensions with at least one pixel.
-
-    Returns:
-      (N, C) of x's dtype. float16 and bfloat16 accumulate in float32.
-
-    Raises:
-      ValueError: x has another rank, or no pixels.
-      TypeError: x is not floating.
-
-    Example:
-      >>> import jax.numpy as jnp, functional_cnn as fcnn
-      >>> print(fcnn.global_avg_pool(jnp.array([3.0, 1.0, 2.0]).reshape(1, 3, 1)))
-      [[2.]]
-
-    Reference: M. Lin, Q. Chen and S. Yan, "Network in network", arXiv:1312.4400, section 3.2.
-    """
-    x = _checks.floating("global_avg_pool", "x", x)
-    _checks.spatial("global_avg_pool", x)
-    _checks.some_pixel("global_avg_pool", x)
-    return apply("global_avg_pool", GlobalPoolSpec(x.shape[1:-1]), x)
-
-
-# Global average pooling, derived.    M pixels
-#   forward   y[n,c]    = (1 / M) sum_q x[n,q,c]
-#   dx        dx[n,q,c] = dy[n,c] / M
-# Residuals: none.
-# Reference: jnp.mean over the spatial axes.
-
-
-def _spatial_axes(spec: GlobalPoolSpec) -> Sizes:
-    return tuple(range(1, 1 + len(spec.inputs)))
-
-
-def _global_reference(spec, x):
-    return jnp.mean(*widened(x), axis=_spatial_axes(spec)).astype(x.dtype)
-
-
-def _global_fwd(spec, x):
-    total = jnp.sum(x, axis=_spatial_axes(spec), dtype=accumulator(x.dtype))
-    return (total / math.prod(spec.inputs)).astype(x.dtype), None
-
-
-def _global_bwd(spec, _, dy):
-    (share,) = widened(dy)
-    share = (share / math.prod(spec.inputs)).astype(dy.dtype)
-    shape = (dy.shape[0], *spec.inputs, dy.shape[-1])
-    return (jnp.broadcast_to(jnp.expand_dims(share, _spatial_axes(spec)), shape),)
-
-
-define(Rule("global_avg_pool", _global_reference, _global_fwd, _global_bwd))
