@@ -44,6 +44,7 @@ def conv(add: Add) -> None:
     conv("depthwise, rows of more than 14 outputs", (1, 3, 29, 2), (3, 3, 1, 2), groups=2)
     conv("depthwise, stride larger than window", (1, 7, 7, 2), (2, 2, 1, 2), groups=2, stride=3)
     conv("depthwise 1D, two outputs a channel", (2, 8, 3), (3, 1, 6), groups=3, padding=(2,))
+    conv("depthwise, two outputs a channel, empty batch", (0, 4, 3, 2), (2, 2, 1, 4), groups=2)
     conv("depthwise, nine outputs a channel", (1, 4, 3, 2), (2, 2, 1, 18), groups=2)
     conv("depthwise, more taps than are unrolled", (1, 10, 9, 2), (9, 9, 1, 2), groups=2)
     conv(
