@@ -19,6 +19,7 @@ from functional_cnn.ops._formulations.plain import ConvSpec
 
 # Taps are written out one by one, and a program must stay of reasonable size.
 MOST_TAPS = 64
+# Outputs of a channel. With 2 to 8 of them groups take 0.85 to 33 times as long, with 32 and more 0.5 to 2.5.
 _MOST_COPIES = 8
 
 
