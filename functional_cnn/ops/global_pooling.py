@@ -17,6 +17,13 @@ class GlobalPoolSpec(NamedTuple):
     inputs: Sizes
 
 
+def _pooled(function: str, x: jax.Array) -> jax.Array:
+    x = _checks.floating(function, "x", x)
+    _checks.spatial(function, x)
+    _checks.some_pixel(function, x)
+    return apply(function, GlobalPoolSpec(x.shape[1:-1]), x)
+
+
 def global_avg_pool(x: jax.Array) -> jax.Array:
     """The mean over all pixels, per channel: y[n, c] = (1 / M) sum over pixels q of x[n, q, c].
 
@@ -37,10 +44,7 @@ def global_avg_pool(x: jax.Array) -> jax.Array:
 
     Reference: M. Lin, Q. Chen and S. Yan, "Network in network", arXiv:1312.4400, section 3.2.
     """
-    x = _checks.floating("global_avg_pool", "x", x)
-    _checks.spatial("global_avg_pool", x)
-    _checks.some_pixel("global_avg_pool", x)
-    return apply("global_avg_pool", GlobalPoolSpec(x.shape[1:-1]), x)
+    return _pooled("global_avg_pool", x)
 
 
 # Global average pooling, derived.    M pixels
@@ -93,10 +97,7 @@ def global_max_pool(x: jax.Array) -> jax.Array:
 
     Reference: M. Oquab et al., "Is object localization for free?", CVPR 2015, section 3.
     """
-    x = _checks.floating("global_max_pool", "x", x)
-    _checks.spatial("global_max_pool", x)
-    _checks.some_pixel("global_max_pool", x)
-    return apply("global_max_pool", GlobalPoolSpec(x.shape[1:-1]), x)
+    return _pooled("global_max_pool", x)
 
 
 # Global max pooling, derived.    i the number of the first maximum

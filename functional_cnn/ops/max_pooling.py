@@ -174,15 +174,10 @@ def _first_maxima(spec: MaxPoolSpec, x: jax.Array) -> tuple[jax.Array, list[jax.
     """The maximum of each window, and for each stage the number of the tap that holds it first."""
     indices = []
     for stage, inputs in _window.stages(spec.window, spec.inputs):
-        x, index = _first_maximum(stage, inputs, x)
-        indices.append(index)
+        best = _maximum(stage, inputs, x)
+        indices.append(_first_tap(stage, inputs, x, best))
+        x = best
     return x, indices
-
-
-def _first_maximum(stage: Window, inputs: Sizes, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The maximum of each window and the number of the tap that holds it first."""
-    best = _maximum(stage, inputs, x)
-    return best, _first_tap(stage, inputs, x, best)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))

@@ -54,7 +54,7 @@ def input_gradient(spec: ConvSpec, dy: jax.Array, kernel: jax.Array, inputs: Siz
     copies = _views.gather_gradient(
         spec.window, inputs, [dy], lambda number, view: view * kernel[taps[number]][0]
     )
-    return summed_over_copies(copies, spec.groups)
+    return _summed_over_copies(copies, spec.groups)
 
 
 def _with_channels(x: jax.Array, count: int) -> jax.Array:
@@ -63,7 +63,7 @@ def _with_channels(x: jax.Array, count: int) -> jax.Array:
     return x if times == 1 else jnp.repeat(x, times, axis=-1)
 
 
-def summed_over_copies(copies: jax.Array, channels: int) -> jax.Array:
+def _summed_over_copies(copies: jax.Array, channels: int) -> jax.Array:
     """The adjoint: the sum of neighbouring channels, of which ``channels`` remain."""
     times = copies.shape[-1] // channels
     if times == 1:
