@@ -46,9 +46,10 @@ def input_gradient(
     """dx, by the input gradient of a convolution of stride 1."""
     window = spec.window
     sizes = tuple(-(-extent // s) for extent, s in zip(window.extent(), window.stride, strict=True))
-    none = ((0, 0),) * len(sizes)
-    over_blocks = spec._replace(window=_window.Window(sizes, (1,) * len(sizes), none, (1,) * len(sizes)))
     blocks = _views.phase_sizes(window, inputs)
+    ones, outputs = (1,) * len(sizes), dy.shape[1:-1]
+    pads = tuple((0, o - 1 + size - n) for o, size, n in zip(outputs, sizes, blocks, strict=True))
+    over_blocks = spec._replace(window=_window.Window(sizes, ones, pads, ones))
     dx = of_stride_1(over_blocks, dy, _kernel_of_blocks(window, kernel, sizes), blocks)
     remainders = _remainders(window)
     of_remainders = dict(zip(remainders, jnp.split(dx, len(remainders), axis=-1), strict=True))
