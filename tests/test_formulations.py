@@ -7,13 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from geometries import GEOMETRIES
 from jax import lax
 
 import functional_cnn as fcnn
 from functional_cnn._window import Window
 from functional_cnn.ops._formulations import (
-    banded,
-    blocks,
     canonical,
     native,
     parts,
@@ -23,14 +22,6 @@ from functional_cnn.ops._formulations import (
     tiled,
 )
 from functional_cnn.ops._formulations.plain import ConvSpec
-
-GEOMETRIES = {
-    "padded": Window((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
-    "stride, padding and dilation by axis": Window((3, 2), (2, 3), ((1, 2), (0, 3)), (2, 1)),
-    "cropped": Window((2, 2), (1, 2), ((-1, 0), (0, -2)), (1, 1)),
-    "stride larger than window": Window((2, 2), (5, 4), ((0, 0), (0, 0)), (1, 1)),
-    "padding larger than window": Window((2, 2), (1, 1), ((8, 5), (3, 0)), (1, 1)),
-}
 
 
 @pytest.mark.parametrize("groups", [1, 2])
@@ -52,83 +43,6 @@ def test_other_words_for_the_same_convolution(convolve, window, groups):
 
     for found, expected in zip(maps(convolve), maps(lax.conv_general_dilated), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
-
-
-BANDS = {name: window for name, window in GEOMETRIES.items() if max(window.stride) == 1} | {
-    "dilation by axis": Window((2, 3), (1, 1), ((2, 0), (4, 1)), (3, 2)),
-    "cropped by axis": Window((3, 2), (1, 1), ((1, -1), (-2, 0)), (1, 2)),
-}
-
-
-@pytest.mark.parametrize("window", BANDS.values(), ids=BANDS)
-def test_bands_are_the_same_convolution(window):
-    spec, inputs = ConvSpec(window, 1, None), (11, 9)
-    x = jax.random.normal(jax.random.key(0), (2, *inputs, 4))
-    kernel = jax.random.normal(jax.random.key(1), (*window.size, 4, 6))
-    dy = jax.random.normal(jax.random.key(2), (2, *window.output_sizes(inputs), 6))
-    for found, expected in (
-        (banded.forward(spec, x, kernel), plain.forward(spec, x, kernel)),
-        (
-            banded.input_gradient(spec, dy, kernel, inputs),
-            plain.input_gradient(spec, dy, kernel, inputs),
-        ),
-    ):
-        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("images", "kernel", "bands"),
-    [
-        ((128, 28, 28, 1), (5, 5, 1, 6), True),
-        ((4, 56, 56, 1), (5, 5, 1, 6), False),
-        ((8, 16, 16, 1), (5, 5, 1, 6), False),
-        ((128, 28, 28, 1), (5, 5, 1, 9), False),
-        ((128, 8, 8, 17), (5, 5, 17, 1), False),
-        ((16, 29, 29, 16), (5, 5, 16, 1), False),
-        ((16, 96, 96, 3), (3, 3, 3, 3), False),
-        ((128, 28, 28, 0), (5, 5, 0, 6), False),
-    ],
-    ids=[
-        "LeNet",
-        "few images",
-        "little work",
-        "many made",
-        "many channels",
-        "long row",
-        "large band",
-        "none",
-    ],
-)
-def test_narrow_convolutions_of_many_small_images_are_banded(images, kernel, bands):
-    pads = (kernel[0] // 2,) * 2
-    spec = ConvSpec(Window(kernel[:2], (1, 1), (pads, pads), (1, 1)), 1, None)
-    x, kernel = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (images, kernel))
-    assert banded.fits(spec, x, kernel, images[1:-1]) == bands
-    assert not banded.fits(spec, x, kernel.update(dtype=jnp.float64), images[1:-1])
-    strided = spec._replace(window=spec.window._replace(stride=(1, 2)))
-    assert not banded.fits(strided, x, kernel, (images[1], images[2] // 2))
-
-
-@pytest.mark.parametrize(
-    ("images", "kernel", "fun"),
-    [
-        ((128, 28, 28, 1), (5, 5, 1, 6), fcnn.conv),
-        ((128, 14, 14, 6), (5, 5, 6, 16), jax.grad(lambda x, kernel: fcnn.conv(x, kernel).sum())),
-    ],
-    ids=["forward", "dx"],
-)
-def test_banded_convolutions_have_one_axis(images, kernel, fun):
-    shapes = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (images, kernel))
-    assert "[b, 0, f]x[0, i, o]->[b, 0, f]" in jax.jit(fun).lower(*shapes).as_text()
-
-
-@pytest.mark.parametrize("window", GEOMETRIES.values(), ids=GEOMETRIES)
-def test_convolutions_over_blocks_have_the_same_input_gradient(window):
-    spec, inputs = ConvSpec(window, 1, None), (11, 9)
-    kernel = jax.random.normal(jax.random.key(1), (*window.size, 4, 6))
-    dy = jax.random.normal(jax.random.key(2), (2, *window.output_sizes(inputs), 6))
-    found = blocks.input_gradient(spec, dy, kernel, inputs, plain.input_gradient)
-    np.testing.assert_allclose(found, plain.input_gradient(spec, dy, kernel, inputs), rtol=1e-12, atol=1e-12)
 
 
 TILES = {
@@ -195,39 +109,6 @@ def test_products_with_every_tap_make_the_same_convolution(window):
     if max(window.stride) == 1:
         found = products.kernel_gradient(spec, dy, x, kernel)
         np.testing.assert_allclose(found, plain.kernel_gradient(spec, dy, x, kernel), rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("dy", "kernel", "stride", "pays"),
-    [
-        ((8, 112, 112, 32), (3, 3, 3, 32), (2, 2), True),
-        ((8, 112, 112, 64), (7, 7, 3, 64), (2, 2), True),
-        ((16, 256, 16), (9, 16, 16), (4,), True),
-        ((8, 28, 28, 64), (3, 3, 32, 64), (2, 2), False),
-        ((8, 28, 28, 128), (3, 3, 64, 128), (2, 2), False),
-        ((4, 7, 7, 16), (3, 3, 16, 16), (2, 2), False),
-        ((8, 56, 56, 32), (3, 3, 32, 32), (4, 2), False),
-        ((8, 112, 112, 32), (3, 3, 3, 32), (1, 1), False),
-        ((0, 56, 56, 32), (3, 3, 3, 32), (2, 2), False),
-    ],
-    ids=[
-        "MobileNet's stem",
-        "ResNet's stem",
-        "1D",
-        "64 channels, little work",
-        "128 channels",
-        "little work",
-        "stride larger than window",
-        "stride 1",
-        "empty batch",
-    ],
-)
-def test_strided_input_gradients_of_few_channels_are_made_over_blocks(dy, kernel, stride, pays):
-    rank = len(stride)
-    spec = ConvSpec(Window(kernel[:rank], stride, ((1, 1),) * rank, (1,) * rank), 1, None)
-    dy, kernel = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (dy, kernel))
-    assert blocks.fits(spec, dy, kernel) == pays
-    assert not blocks.fits(spec, dy, kernel.update(dtype=jnp.float64))
 
 
 def test_an_input_gradient_over_blocks_spreads_nothing():

@@ -22,14 +22,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from functional_cnn._window import Sizes, Window
-from functional_cnn.ops._formulations import canonical, plain
+from functional_cnn.ops._formulations import canonical, columns, plain
 from functional_cnn.ops._formulations.plain import ConvSpec
 
 _MOST_MADE, _MOST_CHANNELS, _MOST_IN_A_ROW = 8, 16, 448
 _FEWEST_IMAGES, _LEAST_WORK = 8, 2**20  # multiply-adds without the zeros
-# The band may be larger than the window by this factor where one channel is made of one. 2D convolutions are as much
-# faster as they make more channels, and as they have more to sum up, up to 8.
-_LARGEST_BAND, _ENOUGH_CHANNELS = 150, 8
+# The band may multiply so many times as much as a convolution by columns, which sums up few channels more slowly.
+_FEW_CHANNELS, _AS_MANY_OF_FEW, _AS_MANY = 4, 3, 2
 
 
 def fits(spec: ConvSpec, images: jax.Array, kernel: jax.Array, outputs: Sizes) -> bool:
@@ -41,8 +40,10 @@ def fits(spec: ConvSpec, images: jax.Array, kernel: jax.Array, outputs: Sizes) -
     made = math.prod(kernel.shape[-2:]) // channels
     narrow = made <= _MOST_MADE and channels <= _MOST_CHANNELS and width * channels <= _MOST_IN_A_ROW
     many = batch >= _FEWEST_IMAGES and plain.multiply_adds(batch, outputs, kernel) >= _LEAST_WORK
-    band = width / kernel.shape[1]
-    return narrow and many and band * made * min(channels, _ENOUGH_CHANNELS) <= _LARGEST_BAND
+    count = columns.pixels_at_once(spec, images, kernel, images.shape[1:-1])
+    beside = columns.multiply_adds_of_a_row(spec.window, made, width, count)
+    as_many = _AS_MANY_OF_FEW if channels <= _FEW_CHANNELS else _AS_MANY
+    return narrow and many and width * width * made <= as_many * beside
 
 
 def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:

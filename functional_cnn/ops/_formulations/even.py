@@ -33,7 +33,7 @@ def convolve(
 
 def _taken(lhs: jax.Array, dilation: tuple[int, ...]) -> bool:
     """Whether YNNPACK takes the convolution, of those for which it matters."""
-    return lhs.ndim == 4 and lhs.dtype == jnp.float32 and max(dilation) == 1
+    return lhs.ndim == 4 and lhs.dtype != jnp.float64 and max(dilation) == 1
 
 
 def _odd(x: jax.Array, axis: int) -> bool:

@@ -33,6 +33,7 @@ from functional_cnn.ops._formulations import (
     banded,
     blocks,
     canonical,
+    columns,
     even,
     parts,
     patches,
@@ -62,6 +63,9 @@ def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
     outputs = spec.window.output_sizes(x.shape[1:-1])
     if banded.fits(spec, x, kernel, outputs):
         return banded.forward(spec, x, kernel)
+    count = columns.pixels_at_once(spec, x, kernel, outputs)
+    if count > 1:
+        return columns.forward(spec, x, kernel, count)
     if winograd.fits(spec, x.shape[0], outputs, kernel):
         return winograd.forward(spec, x, kernel)
     pays = _pays(spec, x.shape[-1], outputs, kernel.shape[-1])
@@ -75,6 +79,9 @@ def input_gradient(
         return products.input_gradient(spec, dy, kernel, inputs)
     if banded.fits(spec, dy, kernel, dy.shape[1:-1]):
         return banded.input_gradient(spec, dy, kernel, inputs)
+    count = columns.pixels_at_once(spec, dy, kernel, inputs)
+    if count > 1 and max(spec.window.stride) == 1:
+        return columns.input_gradient(spec, dy, kernel, inputs, count)
     if winograd.fits(spec, dy.shape[0], inputs, kernel):
         return winograd.input_gradient(spec, dy, kernel, inputs)
     if blocks.fits(spec, dy, kernel):
@@ -136,6 +143,9 @@ def _tasks_of_a_row(pixels: int, channels: int, terms: int) -> int:
 
 
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    count = columns.pixels_at_once_of_kernel_gradient(spec, dy, kernel)
+    if count > 1:
+        return columns.kernel_gradient(spec, dy, x, kernel, count, kernel_gradient)
     chosen = _kernel_gradient_convolve(spec, dy, kernel)
     if _made_exceeds_read(spec, dy, x):
         chosen = chosen if dy.shape[0] >= _SOME_IMAGES else even.convolve

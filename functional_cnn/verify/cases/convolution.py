@@ -97,6 +97,20 @@ def conv(add: Add) -> None:
         dilation=(2, 3),
     )
     conv(
+        "few channels, pixels of a row at once",
+        (2, 24, 28, 3),
+        (3, 3, 3, 8),
+        bias=True,
+        padding=((1, 0), (2, 1)),
+    )
+    conv(
+        "stride and large window, few channels",
+        (8, 12, 14, 2),
+        (9, 7, 2, 16),
+        stride=2,
+        padding=((4, 4), (3, 3)),
+    )
+    conv(
         "stride, more than 8192 elements and 2^21 multiply-adds",
         (8, 33, 32, 8),
         (3, 4, 8, 16),
