@@ -147,10 +147,11 @@ def test_groups_get_no_zeros(small_integers):
         ((2, 9, 9, 6), (3, 3, 6, 24), jnp.float32, 6),
         ((2, 9, 9, 3), (3, 3, 3, 16), jnp.float32, 3),
         ((2, 9, 9, 3), (3, 3, 3, 33), jnp.float32, 3),
-        ((2, 9, 9, 3), (3, 3, 3, 24), jnp.bfloat16, 3),
+        ((2, 9, 9, 3), (3, 3, 3, 24), jnp.bfloat16, 4),
+        ((2, 9, 9, 3), (3, 3, 3, 24), jnp.float64, 3),
         ((2, 9, 3), (3, 3, 24), jnp.float32, 3),
     ],
-    ids=["three", "fifteen", "one", "even", "few made", "many made", "bfloat16", "sequence"],
+    ids=["three", "fifteen", "one", "even", "few made", "many made", "bfloat16", "float64", "sequence"],
 )
 def test_an_odd_number_of_channels_is_made_even_for_some(images, kernel, dtype, read):
     shapes = (jax.ShapeDtypeStruct(shape, dtype) for shape in (images, kernel))

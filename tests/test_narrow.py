@@ -201,11 +201,8 @@ def test_pixels_at_once_of_kernel_gradients(dy, channels, pads, count):
     ],
     ids=["2D", "by axis", "groups", "1D", "3D", "large window over blocks", "window over blocks"],
 )
-def test_small_integers_are_convolved_exactly(x, kernel, options):
-    x, kernel = (
-        jax.random.randint(jax.random.key(number), shape, -1, 2).astype(jnp.float32)
-        for number, shape in enumerate((x, kernel))
-    )
+def test_small_integers_are_convolved_exactly(x, kernel, options, small_integers):
+    x, kernel = small_integers(x, kernel)
 
     def value_and_gradients(x, kernel):
         y, pullback = jax.vjp(lambda x, kernel: fcnn.conv(x, kernel, **options), x, kernel)

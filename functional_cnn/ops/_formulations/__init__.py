@@ -18,6 +18,7 @@ it with JAX 0.10.2, float32:
 | 3D, also of each group | all | a 2D convolution of the slices under the window, as channels | 3 to 12 |
 | image smaller than the window | forward, dx | a matrix product whose rows are what the windows meet | 1.8 to 160 |
 | narrow: 8 small images and more | forward, dx | rows of pixels as the channels of a 1D convolution | 0.8 to 40 |
+| few channels made, 1D and 2D | all | some neighbouring pixels of a row as channels | 0.6 to 9 |
 | 3x3 from 64 channels and more to as many | forward, dx | Winograd's tiles of 4 x 4 pixels | 0.8 to 2.7 |
 | few channels made of many | all, dkernel without a stride | a matrix product with all taps | 0.6 to 35 |
 | few made by long sums, of a transposed convolution | dx | the sum of what parts of the window make | 0.7 to 3 |

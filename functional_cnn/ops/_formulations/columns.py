@@ -11,9 +11,10 @@ A convolution that makes fewer channels than a vector has numbers, 16 of float32
 idle, and one that takes few in sums them up in short pieces, row by row of its window. Here some pixels fill the
 vector, and the columns that they share are read once: 3x3, 3 to 8 channels on 8 x 112^2 pixels takes 0.65 ms and not
 1.9. Beside what makes them else, random shapes within the bounds took 0.50 times as long forward (116 shapes, 1.25 at
-worst) and for dx (107, 1.1), dkernel 0.64 times (142, 1.6). With more columns, stride or dilation most of what is
-multiplied would be zeros; in float64 some shapes take 3 times as long. For dkernel of 8 images and more few channels must be made, or 16
-on short rows; fewer images, whose sums are in short pieces, gain up to 16 where there is padding, and are fast without.
+worst) and for dx (107, 1.1), dkernel 0.63 times (142, 1.6). With more columns, stride or dilation most of what is
+multiplied would be zeros; in float64 some shapes take 3 times as long. For dkernel of 8 images and more few channels
+must be made, or 16 on short rows; fewer images, whose sums are in short pieces, gain up to 16 where there is padding,
+and are fast without.
 The zeros are multiplied: a value that is not finite makes all pixels nan that are made with its own.
 """
 

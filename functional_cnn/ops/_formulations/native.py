@@ -143,10 +143,18 @@ def _tasks_of_a_row(pixels: int, channels: int, terms: int) -> int:
 
 
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    count = columns.pixels_at_once_of_kernel_gradient(spec, dy, kernel)
-    if count > 1:
-        return columns.kernel_gradient(spec, dy, x, kernel, count, kernel_gradient)
     chosen = _kernel_gradient_convolve(spec, dy, kernel)
+    count = columns.pixels_at_once_of_kernel_gradient(spec, dy, kernel)
+    if count == 1:
+        return _kernel_gradient_by(chosen, spec, dy, x, kernel)
+    # What XLA's own convolution makes faster it makes so with more channels too, for which the sums are shorter.
+    of_wide = functools.partial(_kernel_gradient_by, convolve) if chosen is convolve else kernel_gradient
+    return columns.kernel_gradient(spec, dy, x, kernel, count, of_wide)
+
+
+def _kernel_gradient_by(
+    chosen: Convolve, spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array
+) -> jax.Array:
     if _made_exceeds_read(spec, dy, x):
         chosen = chosen if dy.shape[0] >= _SOME_IMAGES else even.convolve
         return plain.kernel_gradient_of_exchanged(spec, dy, x, kernel, chosen)
