@@ -11,6 +11,12 @@ from functional_cnn._window import Window
 from functional_cnn.ops._formulations import banded, blocks, columns, plain
 from functional_cnn.ops._formulations.plain import ConvSpec
 
+
+def _spec(size, stride=1, dilation=1, pads=None):
+    pads = tuple((k // 2, k // 2) for k in size) if pads is None else pads
+    return ConvSpec(Window(size, (stride,) * len(size), pads, (dilation,) * len(size)), 1, None)
+
+
 BANDS = {name: window for name, window in GEOMETRIES.items() if max(window.stride) == 1} | {
     "dilation by axis": Window((2, 3), (1, 1), ((2, 0), (4, 1)), (3, 2)),
     "cropped by axis": Window((3, 2), (1, 1), ((1, -1), (-2, 0)), (1, 2)),
@@ -59,8 +65,7 @@ def test_bands_are_the_same_convolution(window):
     ],
 )
 def test_narrow_convolutions_of_many_small_images_are_banded(images, kernel, bands):
-    pads = (kernel[0] // 2,) * 2
-    spec = ConvSpec(Window(kernel[:2], (1, 1), (pads, pads), (1, 1)), 1, None)
+    spec = _spec(kernel[:2])
     x, kernel = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (images, kernel))
     assert banded.fits(spec, x, kernel, images[1:-1]) == bands
     assert not banded.fits(spec, x, kernel.update(dtype=jnp.float64), images[1:-1])
@@ -107,11 +112,6 @@ def test_stretches_of_a_row_make_the_same_convolution(window, count):
         )
     for found, expected in pairs:
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
-
-
-def _spec(size, stride=1, dilation=1, groups=1, pads=None):
-    pads = tuple((k // 2, k // 2) for k in size) if pads is None else pads
-    return ConvSpec(Window(size, (stride,) * len(size), pads, (dilation,) * len(size)), groups, None)
 
 
 @pytest.mark.parametrize(

@@ -40,10 +40,12 @@ def fits(spec: ConvSpec, images: jax.Array, kernel: jax.Array, outputs: Sizes) -
     made = math.prod(kernel.shape[-2:]) // channels
     narrow = made <= _MOST_MADE and channels <= _MOST_CHANNELS and width * channels <= _MOST_IN_A_ROW
     many = batch >= _FEWEST_IMAGES and plain.multiply_adds(batch, outputs, kernel) >= _LEAST_WORK
+    if not (narrow and many):
+        return False
     count = columns.pixels_at_once(spec, images, kernel, images.shape[1:-1])
     beside = columns.multiply_adds_of_a_row(spec.window, made, width, count)
     as_many = _AS_MANY_OF_FEW if channels <= _FEW_CHANNELS else _AS_MANY
-    return narrow and many and width * width * made <= as_many * beside
+    return width * width * made <= as_many * beside
 
 
 def forward(spec: ConvSpec, x: jax.Array, kernel: jax.Array) -> jax.Array:
