@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from functional_cnn import _checks
 from functional_cnn._numerics import like_primal, sum_leading, widened
@@ -61,7 +62,7 @@ def _relu_fwd(spec, x):
 
 
 def _relu_bwd(spec, cut_off, dy):
-    return (jnp.where(cut_off, 0, dy),)
+    return (lax.select(cut_off, lax.full_like(dy, 0), dy),)
 
 
 define(Rule("relu", _relu_reference, _relu_fwd, _relu_bwd))

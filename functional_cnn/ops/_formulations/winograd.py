@@ -99,8 +99,6 @@ def _convolved(
     return lax.slice(y, (0, 0, 0, 0), (x.shape[0], *outputs, y.shape[-1]))
 
 
-# Jitted, so that a loop's step, traced for its types before, is traced once.
-@functools.partial(jax.jit, static_argnums=(0, 1))
 def _made_of(spec: ConvSpec, contracted: int, taps: list[jax.Array], pixels: jax.Array) -> jax.Array:
     """The images, two pixels smaller, that taps make of pixels; an axis of what is made of the taps is contracted."""
     first, second = (
@@ -123,6 +121,7 @@ def _in_parts(
     """What is made of the images, of so many rows of their tiles after the other."""
     (above, _), beside = around
 
+    @jax.jit  # so that it is traced once, for its type and for the loop
     def some(number):
         # Rows beyond the image are zeros here, for which the image need not be padded as a whole. Their numbers start
         # from a constant: of jnp.arange XLA makes an argument of some loops and not of others, which compiles more.
