@@ -2,8 +2,8 @@
 sublinear memory cost", arXiv:1604.06174, section 4.
 
 ``jax.checkpoint`` says the same, and on a GPU and a TPU its barriers keep the second run apart from the first. On CPU
-XLA drops them, merges the two and keeps everything; so the second run and its transpose are compiled apart. ResNet-50's
-step then takes 233 MiB of temp memory for 8 images of 224^2, and not 593; docs/models.md has more.
+XLA drops them, merges the two and keeps everything; so here the second run and its transpose are compiled apart.
+ResNet-50's step then takes 233 MiB of temp memory for 8 images of 224^2, and not 593; docs/models.md has more.
 """
 
 import functools
@@ -12,13 +12,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, JaxprEqn, Var, jaxpr_as_fun
-from jax.extend.core.primitives import reduce_precision_p
+from jax import lax
 
 from functional_cnn._apart import apart
+from functional_cnn._runs import Policy, first_run
 from functional_cnn.rule import is_autodiff
-
-Policy = Callable[..., Any]
 
 _convs = jax.checkpoint_policies.save_only_these_names(
     "conv", "conv_transpose", "dense", "batch_norm_statistics"
@@ -57,17 +55,17 @@ def remat(fun: Callable[..., Any], *, policy: Policy | None = None) -> Callable[
 
     Args:
       fun: ``fun(*args) -> out``, of trees of arrays.
-      policy: what is kept beside ``args``, as in ``jax.checkpoint``; None keeps nothing. The results of this
-        library's ops have the ops' names in ``jax.checkpoint_policies.save_only_these_names``, and the sums
-        for ``batch_norm``'s mean and variance are "batch_norm_statistics". ``fcnn.convs_saveable`` keeps the results of
-        convolutions and dense layers.
+      policy: what is kept beside ``args``, as in ``jax.checkpoint``, but True or False, and a loop or a condition
+        is kept or made again as a whole; None keeps nothing. The results of this library's ops have the ops' names in
+        ``jax.checkpoint_policies.save_only_these_names``, and the sums for ``batch_norm``'s mean and variance are
+        "batch_norm_statistics". ``fcnn.convs_saveable`` keeps the results of convolutions and dense layers.
 
     Returns:
       A function with ``fun``'s signature. Inside ``autodiff()`` it is ``jax.checkpoint``, which any mode of
       differentiation can pass.
 
     Raises:
-      TypeError: fun or policy is not callable.
+      TypeError: fun or policy is not callable; where a gradient is taken, policy answers neither True nor False.
 
     Example:
       >>> import jax, jax.numpy as jnp, functional_cnn as fcnn
@@ -88,61 +86,51 @@ def remat(fun: Callable[..., Any], *, policy: Policy | None = None) -> Callable[
         return jax.checkpoint(fun, policy=policy)
 
     def run(*args):
-        # Traced here, the function keeps the rules in force, which may be others where the backward pass is traced.
-        traced, closed_over = jax.closure_convert(jax.checkpoint(fun, policy=policy), *args)
-        return _run_again(traced)(*args, *closed_over)
+        # Traced here, the function keeps the rules in force, which may be others where the backward pass is traced; on
+        # the mesh in force by its value, as JAX names it from there on, so that equal layers are traced once.
+        with jax.sharding.use_abstract_mesh(jax.sharding.get_abstract_mesh()):
+            traced, closed_over = jax.closure_convert(fun, *args)
+        return _run_again(traced, policy)(*args, *closed_over)
 
     return run
 
 
-def _run_again(fun: Callable[..., Any]) -> Callable[..., Any]:
+def _run_again(fun: Callable[..., Any], policy: Policy | None) -> Callable[..., Any]:
     # jax.vjp, so that the function's own rules run as the plain JAX of their fwd and bwd: a gradient can then be
-    # differentiated again in any mode, as without remat. What it returns holds what is kept, and what is to be
-    # run again as a program: on a GPU and a TPU, which have no condition, behind the barriers of jax.checkpoint.
+    # differentiated again in any mode, as without remat.
     def fwd(*args):
         floats, others = _split(args)
-        run_again = functools.partial(jax.vjp, lambda floats: fun(*_joined(floats, others)))
-        out, pull = _without_roundings(run_again, floats)
-        return out, (pull, floats)
+        pulled_back = functools.partial(jax.vjp, lambda floats: fun(*_joined(floats, others)))
+        out, again = first_run(pulled_back, policy, floats)
+        return out, (again, floats)
 
     def bwd(residuals, dout):
-        pull, floats = residuals
-        return apart(lambda pull, dout: pull(dout)[0], pull, dout, never=lambda *_: floats)
+        again, floats = residuals
+        return apart(_pulled_back, again, dout, never=lambda *_: floats)
 
     op = jax.custom_vjp(fun)
     op.defvjp(fwd, bwd)
     return op
 
 
-def _without_roundings(fun: Callable[..., Any], *args: Any) -> Any:
-    """fun(*args), less the roundings to its own precision that ``jax.checkpoint`` puts behind an array that it keeps.
-
-    They keep XLA from computing with more digits than an array of 16 bits has. Of float32 and float64 they change
-    nothing, but XLA:CPU compiles a loop for each and copies the array.
-    """
-    program, types = jax.make_jaxpr(fun, return_shape=True)(*args)
-    jaxpr, same, eqns = program.jaxpr, {}, []
-
-    def source(atom):
-        return same.get(atom, atom) if isinstance(atom, Var) else atom
-
-    for eqn in jaxpr.eqns:
-        eqn = eqn.replace(invars=[source(atom) for atom in eqn.invars])
-        if _rounds_nothing(eqn):
-            same[eqn.outvars[0]] = eqn.invars[0]
-        else:
-            eqns.append(eqn)
-    jaxpr = jaxpr.replace(eqns=eqns, outvars=[source(atom) for atom in jaxpr.outvars])
-    leaves = jaxpr_as_fun(ClosedJaxpr(jaxpr, program.consts))(*jax.tree.leaves(args))
-    return jax.tree.unflatten(jax.tree.structure(types), leaves)
+def _pulled_back(again: Callable[[], Any], dout: Any) -> Any:
+    # For a GPU and a TPU, which have no condition: the second run is not merged with the first, nor begun before dout
+    # is there.
+    again, dout = _behind_barriers((again, dout))
+    return again()(dout)[0]
 
 
-def _rounds_nothing(eqn: JaxprEqn) -> bool:
-    if eqn.primitive is not reduce_precision_p:
-        return False
-    array: Any = eqn.outvars[0].aval
-    own, kept = jnp.finfo(array.dtype), eqn.params
-    return own.bits >= 32 and kept["exponent_bits"] >= own.nexp and kept["mantissa_bits"] >= own.nmant
+def _behind_barriers(tree: Any) -> Any:
+    """The tree's floating arrays behind one barrier; in a ``shard_map`` one for those that vary over the same axes."""
+    floats, others = _split(tree)
+    leaves, structure = jax.tree.flatten(floats)
+    varying = [jax.typeof(leaf).mat.varying for leaf in leaves]
+    for axes in dict.fromkeys(varying):
+        places = [place for place, found in enumerate(varying) if found == axes]
+        held = lax.optimization_barrier([leaves[place] for place in places])
+        for place, leaf in zip(places, held, strict=True):
+            leaves[place] = leaf
+    return _joined(jax.tree.unflatten(structure, leaves), others)
 
 
 def _split(args: tuple) -> tuple[tuple, tuple]:

@@ -15,6 +15,7 @@ from functional_cnn.verify.cases import OPS
 PACKAGE = Path(fcnn.__file__).parent
 FLOORS = {
     "_apart": 0,
+    "_runs": 0,
     "_checks": 0,
     "_numerics": 0,
     "_window": 0,

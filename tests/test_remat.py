@@ -6,6 +6,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import pytest
+from jax.extend.core import jaxprs_in_params
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -135,8 +136,9 @@ def test_forward_mode_inside_autodiff():
 
 
 @pytest.mark.parametrize("run_again", [remat, jax.checkpoint], ids=["remat", "jax.checkpoint"])
+@pytest.mark.parametrize("block", [block, jax.jit(block)], ids=["plain", "jitted"])
 @pytest.mark.parametrize(("policy", "kept"), [(None, 1), (convs_saveable, 2)], ids=["nothing", "convs"])
-def test_what_is_kept(run_again, policy, kept):
+def test_what_is_kept(run_again, block, policy, kept):
     """The block's input and, where the policy says so, the convolution's result; both have x's shape."""
 
     def pull(x):
@@ -146,10 +148,18 @@ def test_what_is_kept(run_again, policy, kept):
     assert shapes.count(X.shape) == kept
 
 
+def count(primitive, jaxpr):
+    """How often a program and what stands in it have the primitive of that name."""
+    return sum(
+        (eqn.primitive.name == primitive)
+        + sum(count(primitive, inner) for inner in jaxprs_in_params(eqn.params))
+        for eqn in jaxpr.eqns
+    )
+
+
 def test_statistics_that_are_kept_are_not_summed_again():
     def sums(block):
-        program = jax.make_jaxpr(jax.grad(lambda x: (block(x) ** 2).sum()))(X)
-        return str(program).count("= reduce_sum[")
+        return count("reduce_sum", jax.make_jaxpr(jax.grad(lambda x: (block(x) ** 2).sum()))(X).jaxpr)
 
     def block(x):
         return jnp.sin(fcnn.batch_norm(x)[0])
@@ -176,6 +186,47 @@ def test_a_rounding_that_a_block_asks_for_stays():
 
     x = jnp.array([1.0001, 3.0])
     chex.assert_trees_all_equal(*(jax.vjp(f, x)[1](x) for f in (remat(rounded), rounded)))
+
+
+def nested(params, key, count, x):
+    y, state = remat(block, policy=convs_saveable)(params, key, count, x)
+    return jax.jit(block)(params, key, count, y)[0], state
+
+
+@pytest.mark.parametrize("policy", [None, convs_saveable], ids=["nothing kept", "convs kept"])
+def test_nested(policy):
+    found, expected = (gradient(f, PARAMS, X) for f in (remat(nested, policy=policy), nested))
+    chex.assert_trees_all_close(found, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_integer_results():
+    def counted(x):
+        return x**3, (x > 0).sum()
+
+    found, expected = (jax.grad(lambda x, f=f: f(x)[0].sum())(X) for f in (remat(counted), counted))
+    chex.assert_trees_all_equal(found, expected)
+
+
+def test_what_is_printed_is_printed_once(capfd):
+    def printing(x):
+        y = jnp.sin(x)
+        jax.debug.print("block")
+        return jnp.sin(y)
+
+    jax.block_until_ready(jax.jit(jax.grad(lambda x: remat(printing)(x).sum()))(X))
+    jax.effects_barrier()
+    assert capfd.readouterr().out.split() == ["block"]
+
+
+def test_a_policy_that_offloads():
+    policy = jax.checkpoint_policies.save_and_offload_only_these_names(
+        names_which_can_be_saved=[],
+        names_which_can_be_offloaded=["conv"],
+        offload_src="device",
+        offload_dst="pinned_host",
+    )
+    with pytest.raises(TypeError, match=r"remat: policy must answer True or False, got .* for "):
+        gradient(remat(block, policy=policy), PARAMS, X)
 
 
 @pytest.mark.parametrize("function", ["fun", "policy"])
