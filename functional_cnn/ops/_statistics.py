@@ -15,10 +15,13 @@ def affine(h: jax.Array, scale: jax.Array | None, bias: jax.Array | None) -> jax
 
 
 def across(parameter: jax.Array | None, axes: tuple[int, ...], x: jax.Array) -> jax.Array | None:
-    """A parameter that has some of x's axes, in a shape that broadcasts with x."""
+    """A parameter that has these axes of x, in x's shape.
+
+    One instruction for XLA, where jnp's own broadcasting takes four.
+    """
     if parameter is None:
         return None
-    return jnp.expand_dims(parameter, [a for a in range(x.ndim) if a not in axes])
+    return lax.broadcast_in_dim(parameter, x.shape, axes, out_sharding=jax.typeof(x).sharding)
 
 
 def standardized_gradient(

@@ -10,7 +10,7 @@ from jax.ad_checkpoint import checkpoint_name
 
 from functional_cnn import _checks
 from functional_cnn._numerics import accumulator, like_primal, sum_leading, widened
-from functional_cnn.ops._statistics import affine
+from functional_cnn.ops._statistics import across, affine
 from functional_cnn.rule import Rule, apply, define
 
 
@@ -94,10 +94,7 @@ def _checked(function, x, scale, bias):
 
 
 def _per_channel(values: jax.Array | None, x: jax.Array) -> jax.Array | None:
-    """A value for each channel, in x's shape: one instruction for XLA, where jnp's own broadcasting takes four."""
-    if values is None:
-        return None
-    return lax.broadcast_in_dim(values, x.shape, (x.ndim - 1,), out_sharding=jax.typeof(x).sharding)
+    return across(values, (x.ndim - 1,), x)
 
 
 def _mean_over_shards(spec, values):
