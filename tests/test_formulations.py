@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from geometries import GEOMETRIES
+from geometries import GEOMETRIES, arrays_for
 from jax import lax
 
 import functional_cnn as fcnn
@@ -29,10 +29,7 @@ from functional_cnn.ops._formulations.plain import ConvSpec
 @pytest.mark.parametrize("convolve", [canonical.convolve, native.convolve], ids=["canonical", "native"])
 def test_other_words_for_the_same_convolution(convolve, window, groups):
     spec, inputs = ConvSpec(window, groups, None), (11, 9)
-    keys = jax.random.split(jax.random.key(0), 3)
-    x = jax.random.normal(keys[0], (2, *inputs, 4))
-    kernel = jax.random.normal(keys[1], (*window.size, 4 // groups, 6))
-    dy = jax.random.normal(keys[2], (2, *window.output_sizes(inputs), 6))
+    x, kernel, dy = arrays_for(window, inputs, groups=groups)
 
     def maps(convolve):
         return (
@@ -55,9 +52,7 @@ TILES = {
 @pytest.mark.parametrize("window", TILES.values(), ids=TILES)
 def test_windows_side_by_side_make_the_same_convolution(window):
     spec, inputs = ConvSpec(window, 1, None), (11, 9, 8)[: len(window.size)]
-    x = jax.random.normal(jax.random.key(0), (2, *inputs, 5))
-    kernel = jax.random.normal(jax.random.key(1), (*window.size, 5, 6))
-    dy = jax.random.normal(jax.random.key(2), (2, *window.output_sizes(inputs), 6))
+    x, kernel, dy = arrays_for(window, inputs, channels=5)
     assert tiled.fits(spec)
     for found, expected in (
         (tiled.forward(spec, x, kernel), plain.forward(spec, x, kernel)),
@@ -88,8 +83,7 @@ def test_windows_side_by_side_are_the_rows_of_a_product(images, kernel, fun, row
 @pytest.mark.parametrize("window", GEOMETRIES.values(), ids=GEOMETRIES)
 def test_parts_of_a_window_sum_to_the_same_convolution(window):
     spec = ConvSpec(window, 1, None, transposed=True)
-    x = jax.random.normal(jax.random.key(0), (2, 11, 9, 2048))
-    kernel = jax.random.normal(jax.random.key(1), (*window.size, 2048, 3))
+    x, kernel, _ = arrays_for(window, (11, 9), channels=2048, made=3)
     assert parts.fits(spec, kernel)
     assert not parts.fits(spec._replace(transposed=False), kernel)
     found = parts.forward(spec, x, kernel, plain.forward)
@@ -99,11 +93,9 @@ def test_parts_of_a_window_sum_to_the_same_convolution(window):
 @pytest.mark.parametrize("window", GEOMETRIES.values(), ids=GEOMETRIES)
 def test_products_with_every_tap_make_the_same_convolution(window):
     spec, inputs = ConvSpec(window, 1, None), (11, 9)
-    kernel = jax.random.normal(jax.random.key(1), (*window.size, 4, 6))
-    dy = jax.random.normal(jax.random.key(2), (2, *window.output_sizes(inputs), 6))
+    x, kernel, dy = arrays_for(window, inputs)
     found = products.input_gradient(spec, dy, kernel, inputs)
     np.testing.assert_allclose(found, plain.input_gradient(spec, dy, kernel, inputs), rtol=1e-12, atol=1e-12)
-    x = jax.random.normal(jax.random.key(0), (2, *inputs, 4))
     found = products.forward(spec, x, kernel)
     np.testing.assert_allclose(found, plain.forward(spec, x, kernel), rtol=1e-12, atol=1e-12)
     if max(window.stride) == 1:
@@ -129,9 +121,7 @@ def test_a_transposed_convolution_over_blocks_equals_its_reference_in_float32(sm
 @pytest.mark.parametrize("window", GEOMETRIES.values(), ids=GEOMETRIES)
 def test_strips_of_images_make_the_same_sum(window, images):
     spec, inputs = ConvSpec(window, 1, None), (18, 9)
-    x = jax.random.normal(jax.random.key(0), (images, *inputs, 4))
-    dy = jax.random.normal(jax.random.key(1), (images, *window.output_sizes(inputs), 6))
-    kernel = jnp.zeros((*window.size, 4, 6))
+    x, kernel, dy = arrays_for(window, inputs, images=images)
     of_strips = strips.cut(spec, dy, x)
     assert (of_strips[1].shape[0] > images) == (images < 8)
     found = plain.kernel_gradient(*of_strips, kernel)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from geometries import GEOMETRIES
+from geometries import GEOMETRIES, arrays_for
 
 import functional_cnn as fcnn
 from functional_cnn._window import Window
@@ -26,9 +26,7 @@ BANDS = {name: window for name, window in GEOMETRIES.items() if max(window.strid
 @pytest.mark.parametrize("window", BANDS.values(), ids=BANDS)
 def test_bands_are_the_same_convolution(window):
     spec, inputs = ConvSpec(window, 1, None), (11, 9)
-    x = jax.random.normal(jax.random.key(0), (2, *inputs, 4))
-    kernel = jax.random.normal(jax.random.key(1), (*window.size, 4, 6))
-    dy = jax.random.normal(jax.random.key(2), (2, *window.output_sizes(inputs), 6))
+    x, kernel, dy = arrays_for(window, inputs)
     for found, expected in (
         (banded.forward(spec, x, kernel), plain.forward(spec, x, kernel)),
         (
@@ -93,9 +91,7 @@ STRETCHES = GEOMETRIES | {"sequence": Window((3,), (2,), ((1, 1),), (1,))}
 @pytest.mark.parametrize("window", STRETCHES.values(), ids=STRETCHES)
 def test_stretches_of_a_row_make_the_same_convolution(window, count):
     spec, inputs = ConvSpec(window, 1, None), (11, 9)[: len(window.size)]
-    x = jax.random.normal(jax.random.key(0), (2, *inputs, 4))
-    kernel = jax.random.normal(jax.random.key(1), (*window.size, 4, 6))
-    dy = jax.random.normal(jax.random.key(2), (2, *window.output_sizes(inputs), 6))
+    x, kernel, dy = arrays_for(window, inputs)
     pairs = [
         (columns.forward(spec, x, kernel, count), plain.forward(spec, x, kernel)),
         (
@@ -160,16 +156,22 @@ def test_as_many_pixels_as_fill_a_vector_are_made_at_once(images, kernel, option
 
 
 @pytest.mark.parametrize(
-    ("dy", "channels", "pads", "count"),
+    ("dy", "kernel", "options", "direct", "count"),
     [
-        ((8, 56, 56, 8), 3, None, 4),
-        ((8, 56, 56, 8), 33, None, 1),
-        ((8, 56, 56, 5), 3, None, 1),
-        ((8, 56, 56, 16), 3, None, 1),
-        ((8, 28, 28, 16), 3, None, 2),
-        ((8, 56, 56, 1), 3, None, 1),
-        ((4, 56, 56, 16), 3, None, 2),
-        ((4, 56, 56, 16), 3, ((0, 0), (0, 0)), 1),
+        ((8, 56, 56, 8), (3, 3, 3), {}, True, 4),
+        ((8, 56, 56, 8), (3, 3, 33), {}, True, 1),
+        ((8, 56, 56, 5), (3, 3, 3), {}, True, 1),
+        ((8, 56, 56, 16), (3, 3, 3), {}, True, 1),
+        ((8, 28, 28, 16), (3, 3, 3), {}, True, 2),
+        ((8, 56, 56, 1), (3, 3, 3), {}, True, 1),
+        ((4, 56, 56, 16), (3, 3, 3), {}, True, 2),
+        ((4, 56, 56, 16), (3, 3, 3), {"pads": ((0, 0), (0, 0))}, True, 1),
+        ((8, 56, 56, 24), (3, 3, 24), {}, True, 4),
+        ((8, 56, 56, 24), (3, 3, 24), {}, False, 1),
+        ((8, 56, 56, 25), (3, 3, 24), {}, True, 1),
+        ((8, 56, 56, 24), (3, 3, 23), {}, True, 1),
+        ((8, 56, 56, 24), (5, 5, 8), {}, True, 4),
+        ((8, 56, 56, 24), (3, 3, 24), {"stride": 2}, True, 1),
     ],
     ids=[
         "few made",
@@ -180,11 +182,18 @@ def test_as_many_pixels_as_fill_a_vector_are_made_at_once(images, kernel, option
         "one made",
         "few images",
         "few images, no padding",
+        "some made of some",
+        "not direct",
+        "more made",
+        "some made of few",
+        "some made with many taps",
+        "stride",
     ],
 )
-def test_pixels_at_once_of_kernel_gradients(dy, channels, pads, count):
-    dy, kernel = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (dy, (3, 3, channels, dy[-1])))
-    assert columns.pixels_at_once_of_kernel_gradient(_spec((3, 3), pads=pads), dy, kernel) == count
+def test_pixels_at_once_of_kernel_gradients(dy, kernel, options, direct, count):
+    spec = _spec(kernel[:2], **options)
+    dy, kernel = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (dy, (*kernel, dy[-1])))
+    assert columns.pixels_at_once_of_kernel_gradient(spec, dy, kernel, direct) == count
 
 
 @pytest.mark.parametrize(
@@ -192,6 +201,7 @@ def test_pixels_at_once_of_kernel_gradients(dy, channels, pads, count):
     [
         ((8, 20, 22, 3), (3, 3, 3, 8), {}),
         ((9, 21, 19, 4), (5, 4, 4, 6), {"stride": 2, "padding": ((1, 2), (0, 3))}),
+        ((8, 40, 42, 24), (3, 3, 24, 20), {}),
         ((2, 24, 24, 16), (3, 3, 4, 16), {"groups": 4}),
         ((2, 256, 4), (9, 4, 8), {}),
         ((2, 8, 20, 18, 2), (3, 3, 3, 2, 4), {}),
@@ -199,7 +209,7 @@ def test_pixels_at_once_of_kernel_gradients(dy, channels, pads, count):
         ((16, 16, 16, 2), (9, 9, 2, 16), {"stride": 2}),
         ((64, 14, 14, 2), (5, 5, 2, 16), {"stride": 2}),
     ],
-    ids=["2D", "by axis", "groups", "1D", "3D", "large window over blocks", "window over blocks"],
+    ids=["2D", "by axis", "some channels", "groups", "1D", "3D", "large window over blocks", "window over blocks"],
 )
 def test_small_integers_are_convolved_exactly(x, kernel, options, small_integers):
     x, kernel = small_integers(x, kernel)
@@ -216,8 +226,7 @@ def test_small_integers_are_convolved_exactly(x, kernel, options, small_integers
 @pytest.mark.parametrize("window", GEOMETRIES.values(), ids=GEOMETRIES)
 def test_convolutions_over_blocks_have_the_same_input_gradient(window):
     spec, inputs = ConvSpec(window, 1, None), (11, 9)
-    kernel = jax.random.normal(jax.random.key(1), (*window.size, 4, 6))
-    dy = jax.random.normal(jax.random.key(2), (2, *window.output_sizes(inputs), 6))
+    _, kernel, dy = arrays_for(window, inputs)
     found = blocks.input_gradient(spec, dy, kernel, inputs, plain.input_gradient)
     np.testing.assert_allclose(found, plain.input_gradient(spec, dy, kernel, inputs), rtol=1e-12, atol=1e-12)
 

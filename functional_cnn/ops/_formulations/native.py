@@ -144,7 +144,8 @@ def _tasks_of_a_row(pixels: int, channels: int, terms: int) -> int:
 
 def kernel_gradient(spec: ConvSpec, dy: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
     chosen = _kernel_gradient_convolve(spec, dy, kernel)
-    count = columns.pixels_at_once_of_kernel_gradient(spec, dy, kernel)
+    direct = chosen is convolve and not _made_exceeds_read(spec, dy, x)
+    count = columns.pixels_at_once_of_kernel_gradient(spec, dy, kernel, direct)
     if count == 1:
         return _kernel_gradient_by(chosen, spec, dy, x, kernel)
     # What XLA's own convolution makes faster it makes so with more channels too, for which the sums are shorter.

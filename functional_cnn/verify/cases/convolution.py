@@ -122,6 +122,7 @@ def conv(add: Add) -> None:
     conv("no channels", (2, 4, 5, 0), (3, 3, 0, 2), bias=True)
     conv("no channels made", (2, 4, 5, 2), (3, 3, 2, 0))
     conv("more than 8192 elements and 2^25 multiply-adds", (4, 16, 16, 32), (3, 3, 32, 128))
+    conv("the same, pixels of a row at once", (8, 32, 34, 24), (3, 3, 24, 18))
     conv("more than 8192 elements", (2, 24, 24, 8), (3, 3, 8, 2), padding="VALID", precision="highest")
 
 
