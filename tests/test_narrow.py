@@ -209,7 +209,16 @@ def test_pixels_at_once_of_kernel_gradients(dy, kernel, options, direct, count):
         ((16, 16, 16, 2), (9, 9, 2, 16), {"stride": 2}),
         ((64, 14, 14, 2), (5, 5, 2, 16), {"stride": 2}),
     ],
-    ids=["2D", "by axis", "some channels", "groups", "1D", "3D", "large window over blocks", "window over blocks"],
+    ids=[
+        "2D",
+        "by axis",
+        "some channels",
+        "groups",
+        "1D",
+        "3D",
+        "large window over blocks",
+        "window over blocks",
+    ],
 )
 def test_small_integers_are_convolved_exactly(x, kernel, options, small_integers):
     x, kernel = small_integers(x, kernel)

@@ -193,9 +193,16 @@ def nested(params, key, count, x):
     return jax.jit(block)(params, key, count, y)[0], state
 
 
+def looped(params, key, count, x):
+    return jax.lax.fori_loop(
+        0, 2, lambda _, carry: block(params, key, count, carry[0]), block(params, key, count, x)
+    )
+
+
 @pytest.mark.parametrize("policy", [None, convs_saveable], ids=["nothing kept", "convs kept"])
-def test_nested(policy):
-    found, expected = (gradient(f, PARAMS, X) for f in (remat(nested, policy=policy), nested))
+@pytest.mark.parametrize("fun", [nested, looped], ids=lambda f: f.__name__)
+def test_blocks_with_blocks_and_loops_in_them(fun, policy):
+    found, expected = (gradient(f, PARAMS, X) for f in (remat(fun, policy=policy), fun))
     chex.assert_trees_all_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
