@@ -100,20 +100,20 @@ def _run_again(fun: Callable[..., Any], policy: Policy | None) -> Callable[..., 
     # differentiated again in any mode, as without remat.
     def fwd(*args):
         floats, others = _split(args)
-        pulled_back = functools.partial(jax.vjp, lambda floats: fun(*_joined(floats, others)))
-        out, again = first_run(pulled_back, policy, floats)
+        with_pullback = functools.partial(jax.vjp, lambda floats: fun(*_joined(floats, others)))
+        out, again = first_run(with_pullback, policy, floats)
         return out, (again, floats)
 
     def bwd(residuals, dout):
         again, floats = residuals
-        return apart(_pulled_back, again, dout, never=lambda *_: floats)
+        return apart(_second_run, again, dout, never=lambda *_: floats)
 
     op = jax.custom_vjp(fun)
     op.defvjp(fwd, bwd)
     return op
 
 
-def _pulled_back(again: Callable[[], Any], dout: Any) -> Any:
+def _second_run(again: Callable[[], Any], dout: Any) -> Any:
     # For a GPU and a TPU, which have no condition: the second run is not merged with the first, nor begun before dout
     # is there.
     again, dout = _behind_barriers((again, dout))
