@@ -54,14 +54,14 @@ def remat(fun: Callable[..., Any], *, policy: Policy | None = None) -> Callable[
     time all that it makes.
 
     Args:
-      fun: ``fun(*args) -> out``, of trees of arrays.
-      policy: what is kept beside ``args``, as in ``jax.checkpoint``, but True or False, and a loop or a condition
+      fun: ``fun(*args, **kwargs) -> out``, of trees of arrays.
+      policy: what is kept beside the arguments, as in ``jax.checkpoint``, but True or False, and a loop or a condition
         is kept or made again as a whole; None keeps nothing. The results of this library's ops have the ops' names in
         ``jax.checkpoint_policies.save_only_these_names``, and the sums for ``batch_norm``'s mean and variance are
         "batch_norm_statistics". ``fcnn.convs_saveable`` keeps the results of convolutions and dense layers.
 
     Returns:
-      A function with ``fun``'s signature. Inside ``autodiff()`` it is ``jax.checkpoint``, which any mode of
+      A function with ``fun``'s signature. Called inside ``autodiff()`` it is ``jax.checkpoint``, which any mode of
       differentiation can pass.
 
     Raises:
@@ -82,17 +82,22 @@ def remat(fun: Callable[..., Any], *, policy: Policy | None = None) -> Callable[
         raise TypeError(f"remat: fun must be callable, got {fun!r}")
     if policy is not None and not callable(policy):
         raise TypeError(f"remat: policy must be callable, got {policy!r}")
-    if is_autodiff():
-        return jax.checkpoint(fun, policy=policy)
 
-    def run(*args):
+    @functools.wraps(fun)
+    def run(*args, **kwargs):
+        if is_autodiff():
+            return jax.checkpoint(fun, policy=policy)(*args, **kwargs)
         # Traced here, the function keeps the rules in force, which may be others where the backward pass is traced; on
         # the mesh in force by its value, as JAX names it from there on, so that equal layers are traced once.
         with jax.sharding.use_abstract_mesh(jax.sharding.get_abstract_mesh()):
-            traced, closed_over = jax.closure_convert(fun, *args)
-        return _run_again(traced, policy)(*args, *closed_over)
+            traced, closed_over = jax.closure_convert(_with_keywords(fun), args, kwargs)
+        return _run_again(traced, policy)(args, kwargs, *closed_over)
 
     return run
+
+
+def _with_keywords(fun: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda args, kwargs: fun(*args, **kwargs)
 
 
 def _run_again(fun: Callable[..., Any], policy: Policy | None) -> Callable[..., Any]:

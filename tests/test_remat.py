@@ -1,5 +1,6 @@
 """Blocks run again for their gradient: equal to blocks that are not, in every transformation, and smaller."""
 
+import contextlib
 import functools
 
 import chex
@@ -127,12 +128,22 @@ def test_rules_in_force_where_the_block_ran():
 
 
 def test_forward_mode_inside_autodiff():
+    wrapped = remat(block)
     with fcnn.autodiff():
         ours, plain = (
-            jax.jvp(lambda x, f=f: loss(f, PARAMS, x), (X,), (jnp.ones_like(X),))
-            for f in (remat(block), block)
+            jax.jvp(lambda x, f=f: loss(f, PARAMS, x), (X,), (jnp.ones_like(X),)) for f in (wrapped, block)
         )
     chex.assert_trees_all_close(ours, plain, rtol=1e-9)
+
+
+@pytest.mark.parametrize("rules", [contextlib.nullcontext, fcnn.autodiff], ids=["ours", "autodiff"])
+def test_keywords(rules):
+    def by_name(params, key, count, x):
+        return remat(block)(params, key=key, count=count, x=x)
+
+    with rules():
+        chex.assert_trees_all_close(gradient(by_name, PARAMS, X), gradient(block, PARAMS, X), rtol=1e-9)
+    assert remat(block).__name__ == "block"
 
 
 @pytest.mark.parametrize("run_again", [remat, jax.checkpoint], ids=["remat", "jax.checkpoint"])
