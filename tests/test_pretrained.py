@@ -1,6 +1,7 @@
 """Weights in files and in PyTorch's layouts, without PyTorch; tests/peers compares with the libraries themselves."""
 
 import functools
+import re
 
 import chex
 import jax
@@ -61,6 +62,17 @@ def test_layouts():
     np.testing.assert_array_equal(state_dict["classifier.6.weight"], params["head"]["kernel"].T)
 
 
+def test_names_of_published_densenets():
+    model = MODELS["densenet"]
+    trees = random_trees(model)
+    state_dict = pretrained.to_torch(model, *trees)
+    published = {
+        re.sub(r"(denselayer\d+)\.(norm|conv)(\d)", r"\1.\2.\3", name): a for name, a in state_dict.items()
+    }
+    assert "features.denseblock1.denselayer1.norm.1.running_mean" in published
+    chex.assert_trees_all_equal(pretrained.from_torch(model, published), trees)
+
+
 def test_all_faults_are_listed():
     model = MODELS["resnet18"]
     state_dict = pretrained.to_torch(model, *random_trees(model))
@@ -94,12 +106,22 @@ def test_files(tmp_path, dtype):
     chex.assert_trees_all_equal_dtypes(found, (params, state))
 
 
+def test_file_of_arrays_with_strides(tmp_path):
+    load_file = pytest.importorskip("safetensors.numpy").load_file
+    kernel = np.arange(6.0).reshape(2, 3)
+    pretrained.save(
+        tmp_path / "weights.safetensors", {"head": {"kernel": kernel.T, "scale": kernel[1, 2]}}, {}
+    )
+    found = load_file(tmp_path / "weights.safetensors")
+    np.testing.assert_array_equal(found["params/head/kernel"], kernel.T)
+    assert found["params/head/scale"].shape == ()
+
+
 def test_file_of_a_state_dict(tmp_path):
     safetensors = pytest.importorskip("safetensors.numpy")
     model = MODELS["resnet18"]
     trees = random_trees(model)
-    arrays = {name: np.ascontiguousarray(a) for name, a in pretrained.to_torch(model, *trees).items()}
-    safetensors.save_file(arrays, tmp_path / "torch.safetensors")
+    safetensors.save_file(pretrained.to_torch(model, *trees), tmp_path / "torch.safetensors")
     chex.assert_trees_all_equal(pretrained.load(tmp_path / "torch.safetensors", model), trees)
 
 
@@ -110,6 +132,10 @@ def test_files_that_do_not_serve(tmp_path):
         pretrained.load(tmp_path / "resnet18.pth", model)
     with pytest.raises(ValueError, match=r"path must end with '\.safetensors'"):
         pretrained.save(tmp_path / "weights.npz", params, state)
+    with pytest.raises(
+        TypeError, match=r"must be nested dicts of arrays, got another tree at \['state'\]\[0\]"
+    ):
+        pretrained.save(tmp_path / "weights.safetensors", params, (state,))
     (tmp_path / "weights.npz").touch()
     with pytest.raises(ValueError, match=r"path must end with \.safetensors, \.pth"):
         pretrained.load(tmp_path / "weights.npz", model)

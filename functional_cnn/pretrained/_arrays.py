@@ -62,12 +62,12 @@ class Entry(NamedTuple):
         return array.transpose(np.argsort(self._axes()))
 
     def theirs(self, array: np.ndarray) -> np.ndarray:
-        if self.leaf != "kernel":
-            return array.reshape(self.there)
-        if self.flattened:
-            split = array.reshape(*self.flattened, -1, array.shape[-1])
-            return split.transpose(3, 2, 0, 1).reshape(self.there)
-        return array.transpose(self._axes())
+        """In C's order, which safetensors takes for granted."""
+        if self.leaf == "kernel" and self.flattened:
+            array = array.reshape(*self.flattened, -1, array.shape[-1]).transpose(3, 2, 0, 1)
+        elif self.leaf == "kernel":
+            array = array.transpose(self._axes())
+        return np.asarray(array.reshape(self.there), order="C")
 
 
 def entries(naming: Naming, params: Any, state: Any) -> list[Entry] | None:

@@ -28,11 +28,13 @@ def save(
 
     Raises:
       ValueError: path does not end with ".safetensors".
+      TypeError: params or state is another tree than nested dicts.
       ImportError: safetensors is not installed.
     """
     if Path(path).suffix != ".safetensors":
         raise ValueError(f"save: path must end with '.safetensors', got {str(path)!r}")
-    arrays = {name: np.asarray(leaf) for name, leaf in _named(params, state).items()}
+    # In C's order: safetensors writes an array's memory without a look at its strides.
+    arrays = {name: np.asarray(leaf, order="C") for name, leaf in _named(params, state).items()}
     _safetensors("save").numpy.save_file(arrays, path, metadata=(metadata or {}) | {"format": _FORMAT})
 
 
@@ -70,6 +72,12 @@ def load(path: str | os.PathLike, model: Model) -> tuple[Tree, Tree]:
 
 def _named(params: Any, state: Any) -> dict[str, Any]:
     leaves = jax.tree_util.tree_leaves_with_path({"params": params, "state": state})
+    for keys, _ in leaves:
+        if not all(isinstance(key, jax.tree_util.DictKey) for key in keys):
+            where = jax.tree_util.keystr(keys)
+            raise TypeError(
+                f"save: params and state must be nested dicts of arrays, got another tree at {where}"
+            )
     return {"/".join(key.key for key in keys): leaf for keys, leaf in leaves}
 
 

@@ -42,7 +42,11 @@ def from_torch(model: Model, state_dict: Mapping[str, Any]) -> tuple[Tree, Tree]
       >>> print(state_dict["layer1.0.conv1.weight"].shape, params["stage1_block1"]["conv1"]["conv"]["kernel"].shape)
       (8, 8, 3, 3) (3, 3, 8, 8)
     """
-    given = {name: value for name, value in state_dict.items() if not name.endswith(_COUNTER)}
+    given = {
+        _torchvision.current_name(name): value
+        for name, value in state_dict.items()
+        if not name.endswith(_COUNTER)
+    }
     trees = jax.eval_shape(model.init, jax.random.key(0))
     wanted = max(
         _candidates(trees, "from_torch"), key=lambda found: sum(entry.name in given for entry in found)

@@ -1,6 +1,7 @@
 """The names of torchvision's models."""
 
 import itertools
+import re
 
 from functional_cnn.pretrained._naming import Naming, conv_norm
 
@@ -111,3 +112,11 @@ NAMINGS = (
     EFFICIENTNET,
     _convnext(),
 )
+
+# The files that torchvision publishes for its DenseNets write norm.1 for norm1, and so on.
+_OLD_DENSE_LAYER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
+
+
+def current_name(entry: str) -> str:
+    """The name that torchvision's code has for an entry of one of its files."""
+    return _OLD_DENSE_LAYER.sub(r"\1\2", entry)
