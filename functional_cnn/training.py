@@ -203,7 +203,7 @@ def fit(
     """Trains for some epochs, with a progress bar of loss, accuracy and images per second.
 
     Args:
-      train_step: from ``make_train_step``, or a function of the same form.
+      train_step: from ``make_train_step``, or a function of the same form, whose metrics are a tree of numbers.
       state: where to start.
       batches: ``batches(rng)`` yields the pairs of images and labels of one epoch, shuffled and augmented
         by the generator; called anew for each epoch.
@@ -215,8 +215,8 @@ def fit(
       progress: whether to show the bar.
 
     Returns:
-      ``(state, history)``: history has one dict for each epoch: "epoch", "loss", "accuracy",
-      "images_per_second", "gradient_norms" (means over the epoch's steps, floats), and on_epoch's.
+      ``(state, history)``: history has one dict for each epoch: "epoch", "images_per_second", the step's metrics
+      (means over the epoch's steps, floats), and on_epoch's.
 
     Raises:
       ValueError: epochs is less than 1, or an epoch has no batches.
@@ -236,7 +236,7 @@ def fit(
                 bar.update()
             if not records:
                 raise ValueError(f"fit: batches must yield at least one batch, got none in epoch {epoch}")
-            means = jax.tree.map(lambda *values: float(np.mean(values)), *records)
+            means = jax.tree.map(lambda *values: float(np.mean([float(value) for value in values])), *records)
             record = {"epoch": epoch, **means, "images_per_second": count / (time.perf_counter() - start)}
             if on_epoch is not None:
                 record |= {f"test_{name}": value for name, value in on_epoch(state).items()}
@@ -246,7 +246,6 @@ def fit(
 
 
 def _summary(record: Metrics) -> str:
-    text = f"epoch {record['epoch']} loss {record['loss']:.4f} accuracy {record['accuracy']:.4f}"
-    if "test_accuracy" in record:
-        text += f" test {record['test_accuracy']:.4f}"
-    return f"{text} {record['images_per_second']:.0f} images/s"
+    words = {"loss": "loss", "accuracy": "accuracy", "test_accuracy": "test"}
+    found = [f"{word} {record[name]:.4f}" for name, word in words.items() if name in record]
+    return " ".join((f"epoch {record['epoch']}", *found, f"{record['images_per_second']:.0f} images/s"))

@@ -99,6 +99,16 @@ def test_training_draws_anew_in_each_step_and_evaluation_does_not():
     assert eval_step(state, images, labels)["loss"] == eval_step(state, images, labels)["loss"]
 
 
+def test_fit_takes_a_step_with_metrics_of_its_own():
+    def step(state, images, labels):
+        return state + 1, {"loss": jnp.bfloat16(0.1), "share": jnp.float32(0.5)}
+
+    state, history = training.fit(step, 0, lambda rng: [(None, [0])] * 1000, epochs=1, progress=False)
+    assert state == 1000
+    np.testing.assert_allclose(history[0]["loss"], 0.1, rtol=2e-3)  # a sum in bfloat16 stands still at 32
+    assert history[0]["share"] == 0.5
+
+
 def test_evaluate_weighs_a_smaller_last_batch_by_its_size():
     train, _ = data.load_digits()
     part = data.Dataset(train.images[:10], train.labels[:10])
