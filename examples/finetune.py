@@ -1,9 +1,10 @@
 """Fine-tunes a network: loads weights, replaces the head, freezes the rest by an optax mask, and trains.
 
 Without options nothing is needed: a ResNet-9 learns the ten digits of scikit-learn's scans and is saved; then it is
-loaded, given a head for two new classes, odd and even, and trained on a few images of each digit, once with all but
-the head frozen, once whole, and once from random weights to compare. With ``--weights`` and ``--model`` the network
-is one of ``fcnn.models.names()`` with weights of torchvision, timm or Hugging Face transformers from a file.
+loaded, given a head for two new classes, odd and even, and trained on a few images of each digit, once with all
+parameters but the head's frozen (running statistics still move), once whole, and once from random weights to compare.
+With ``--weights`` and ``--model`` the network is one of ``fcnn.models.names()`` with weights of torchvision, timm or
+Hugging Face transformers from a file; docs/models.md says which need ``--eps 1e-3`` and ``--padding same``.
 Writes into ``runs/finetune/`` the parameters and a picture of the test accuracies.
 """
 
@@ -47,6 +48,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--weights", type=Path, help="a .safetensors or .pth file; None: learned here")
     parser.add_argument("--model", default="resnet18", choices=fcnn.models.names(), help="of the weights")
     parser.add_argument("--classes", type=int, default=1000, help="of the weights")
+    parser.add_argument("--eps", type=float, help="of the weights' norms; None: the model's own default")
+    parser.add_argument("--padding", help="the weights' way to pad; None: the model's own default")
     parser.add_argument(
         "--image-size", type=int, default=64, help="to which scans are enlarged for the weights"
     )
@@ -91,8 +94,10 @@ def main() -> None:
 
 
 def from_file(options: argparse.Namespace) -> Source:
+    asked = {name: value for name in ("eps", "padding") if (value := getattr(options, name)) is not None}
+
     def make(num_classes: int) -> fcnn.models.Model:
-        return fcnn.models.create(options.model, num_classes=num_classes)
+        return fcnn.models.create(options.model, num_classes=num_classes, **asked)
 
     params, state = pretrained.load(options.weights, make(options.classes))
 
