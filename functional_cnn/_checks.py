@@ -160,7 +160,9 @@ def flag(function: str, name: str, value: Any) -> bool:
 
 
 def axis(function: str, name: str, value: Any, ndim: int) -> int:
-    """One axis, as a non-negative int."""
+    """One axis of x, as a non-negative int."""
+    if ndim == 0:
+        raise ValueError(f"{function}: x must have at least one dimension, got a scalar")
     found = integer(function, name, value, minimum=-ndim)
     if found >= ndim:
         raise ValueError(f"{function}: {name} is {found}, but the array has {ndim} dimensions")
@@ -205,18 +207,24 @@ def key(function: str, value: Any) -> jax.Array:
 
 
 def axis_name(function: str, value: Any) -> str | tuple[str, ...] | None:
-    """The name of a mapped axis around the call, or a tuple of names."""
+    """The name of a mapped axis, or a tuple of names."""
     entries = value if isinstance(value, tuple | list) else (value,)
     if value is not None and not all(isinstance(entry, str) for entry in entries):
         raise TypeError(f"{function}: axis_name must be a str or a tuple of str, got {_described(value)}")
-    for entry in () if value is None else entries:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def mapped_axis_name(function: str, value: Any) -> str | tuple[str, ...] | None:
+    """The name of a mapped axis around the call, or a tuple of names."""
+    value = axis_name(function, value)
+    for entry in (value,) if isinstance(value, str) else value or ():
         try:
             jax.lax.axis_size(entry)
         except NameError:
             raise ValueError(
                 f"{function}: axis_name must name a mapped axis around the call, got {entry!r}"
             ) from None
-    return tuple(value) if isinstance(value, list) else value
+    return value
 
 
 def precision(function: str, value: Any) -> Any:

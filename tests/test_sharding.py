@@ -116,6 +116,20 @@ def test_gradient_inside_shard_map(devices, expected):
     assert_equal(gradient(*arguments()), expected)
 
 
+def test_model_made_outside_shard_map(devices):
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
+    options = {"width": 2, "num_classes": 3, "stem": "small"}
+    model, alone = (fcnn.models.resnet(**options, axis_name=name) for name in ("data", None))
+    params, state = model.init(jax.random.key(0), dtype=jnp.float64)
+    images = jax.random.normal(jax.random.key(1), (8, 8, 8, 3))
+    trained = functools.partial(model.apply, train=True)
+    split, whole = P("data"), P()
+    sharded = jax.shard_map(trained, mesh=mesh, in_specs=(whole, whole, split), out_specs=(split, whole))
+    found = jax.jit(sharded)(params, state, images)
+    expected = jax.jit(functools.partial(alone.apply, train=True))(params, state, images)
+    chex.assert_trees_all_close(found, expected, rtol=1e-9)
+
+
 def test_gradient_inside_a_vmapped_axis():
     # Outside, JAX leaves the axis' name unbound in the backward pass of any custom_vjp.
     params, images, labels = arguments()

@@ -18,7 +18,7 @@ class Model(NamedTuple):
       init: ``(key, *, dtype=float32) -> (params, state)``: plain nested dicts of parameters, and of running
         statistics, ``{}`` where there are none.
       apply: ``(params, state, images, *, train=False, key=None) -> (logits, state)``: images are
-        (N, *spatial, C), logits (N, num_classes). ``train`` is a Python bool: True normalises with the
+        (N, H, W, C), logits (N, num_classes). ``train`` is a Python bool: True normalises with the
         batch's statistics, returns moved running statistics and draws dropout from ``key``. A model made with
         ``features=True`` returns a dict of activations by name, "logits" among them, in the logits' place.
     """
@@ -54,6 +54,13 @@ def make_model(
     def apply(
         params: Tree, state: Tree, images: jax.Array, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[Any, Tree]:
+        train = _checks.flag(f"{name}.apply", "train", train)
+        key = None if key is None else _checks.key(f"{name}.apply", key)
+        shape = jnp.shape(images)
+        if len(shape) != 4 or shape[-1] != in_channels:
+            raise ValueError(
+                f"{name}.apply: images must have shape (N, H, W, C) with C = {in_channels}, got shape {shape}"
+            )
         run = Run(name, train=train, key=key)
         scope = Scope(run, params, state)
         logits = network(scope, images)

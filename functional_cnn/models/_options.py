@@ -31,7 +31,6 @@ _CHECKS: dict[str, Callable[[str, str, Any], Any]] = {
     "width": _at_least_one,
     "dropout": _checks.fraction,
     "stochastic_depth": _checks.fraction,
-    "features": _checks.flag,
     "remat": _remat,
     "scan": _checks.flag,
 }

@@ -113,7 +113,9 @@ class Scope:
     def site_key(self) -> jax.Array:
         """The key of this place, for a layer that draws."""
         if self.run.key is None:
-            raise TypeError(f"{self.run.model}: key must be given in training with dropout, got None")
+            raise TypeError(
+                f"{self.run.model}: key must be given in training, as {self.path!r} draws from it, got None"
+            )
         return jax.random.fold_in(self.run.key, zlib.crc32(self.path.encode()))
 
     def feature(self, name: str, x: jax.Array) -> jax.Array:

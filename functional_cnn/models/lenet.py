@@ -64,15 +64,15 @@ def lenet(
     _options.check(function, num_classes=num_classes, in_channels=in_channels, dropout=dropout)
     image_sizes = _checks.per_axis(function, "image_size", image_size, 2)
     windows = _checks.per_axis(function, "window", window, 2)
-    if not isinstance(paddings, tuple | list) or len(paddings) != 2:
-        raise ValueError(
-            f"{function}: paddings must be two paddings, one for each convolution, got {paddings!r}"
-        )
-    channels = _checks.per_axis(function, "widths", widths, 2)
-    outputs = (*_checks.per_axis(function, "hidden", hidden, 2), num_classes)
+    paddings = _pair("paddings", paddings)
+    channels = [_checks.integer(function, "widths", width, minimum=1) for width in _pair("widths", widths)]
+    hidden_sizes = [_checks.integer(function, "hidden", size, minimum=1) for size in _pair("hidden", hidden)]
+    outputs = (*hidden_sizes, num_classes)
     batch_norm = _checks.flag(function, "batch_norm", batch_norm)
 
     def network(scope: Scope, x: jax.Array) -> jax.Array:
+        if x.shape[1:-1] != image_sizes:
+            raise ValueError(f"{function}: images must be of the sizes {image_sizes}, got {x.shape[1:-1]}")
         for number, (made, padding) in enumerate(zip(channels, paddings, strict=True), start=1):
             x = _layers.conv(scope, f"conv{number}", x, made, windows, padding=padding)
             if batch_norm:
@@ -86,3 +86,9 @@ def lenet(
         return x
 
     return make_model(function, network, in_channels=in_channels, image_size=image_sizes, features=features)
+
+
+def _pair(name: str, value: Any) -> tuple[Any, Any]:
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise ValueError(f"lenet: {name} must be a pair, one for each layer, got {value!r}")
+    return tuple(value)

@@ -74,8 +74,8 @@ def resnet(
       A ``Model``.
 
     Raises:
-      ValueError: depth, stem or norm is not among the above, a number is out of range, or groups or base_width
-        are given to basic blocks.
+      ValueError: depth, stem or norm is not among the above, a number is out of range, groups or base_width are
+        given to basic blocks, or a group would have no channel.
       TypeError: an option has another type.
 
     Example:
@@ -108,6 +108,10 @@ def resnet(
         raise ValueError(
             f"{function}: groups and base_width go with bottlenecks, from depth {_FIRST_BOTTLENECK} on, "
             f"got groups={groups} and base_width={base_width} with depth {depth}"
+        )
+    if width * base_width < 64:
+        raise ValueError(
+            f"{function}: width must be at least {-(-64 // base_width)} with base_width={base_width}, got {width}"
         )
     how = _layers.resolve_norm(function, norm, axis_name)
     backbone = Backbone(depth, width, groups, base_width, stem, how, remat, scan)

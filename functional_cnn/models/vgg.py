@@ -52,7 +52,8 @@ def vgg(
       A ``Model``.
 
     Raises:
-      ValueError: depth or norm is not among the above, or a number is out of range.
+      ValueError: depth or norm is not among the above, a number is out of range, or axis_name is given without
+        batch normalisation.
       TypeError: an option has another type.
 
     Example:
@@ -68,6 +69,8 @@ def vgg(
     function = "vgg"
     _checks.choice(function, "depth", depth, _CONVOLUTIONS)
     _options.check(function, num_classes=num_classes, in_channels=in_channels, width=width, dropout=dropout)
+    if norm is None and axis_name is not None:
+        raise ValueError(f"{function}: axis_name goes with norm='batch', got norm=None")
     how = None if norm is None else _layers.resolve_norm(function, norm, axis_name)
 
     def network(scope: Scope, x: jax.Array) -> jax.Array:

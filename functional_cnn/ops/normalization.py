@@ -63,7 +63,8 @@ def batch_norm(
     """
     function = "batch_norm"
     x, scale, bias = _checked(function, x, scale, bias)
-    spec = BatchNormSpec(_checks.not_negative(function, "eps", eps), _checks.axis_name(function, axis_name))
+    eps, axis_name = _checks.not_negative(function, "eps", eps), _checks.mapped_axis_name(function, axis_name)
+    spec = BatchNormSpec(eps, axis_name)
     return apply(function, spec, x, scale, bias)
 
 
