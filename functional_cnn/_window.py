@@ -188,20 +188,36 @@ def resolve_pool(
 
 @functools.lru_cache(maxsize=1024)  # else a third of the time that an eager call of a small pool takes
 def _each_holds_a_pixel(window: Window, inputs: Sizes) -> bool:
-    return bool(real_taps(window, inputs).any(-1).all())
+    return all(real.any(-1).all() for real in _real_by_axis(window, inputs))
+
+
+def _real_by_axis(window: Window, inputs: Sizes) -> list[np.ndarray]:
+    """For each axis whether a tap of an output pixel reads the input and not padding: static, (output, taps)."""
+    found = []
+    for n, o, k, s, (lo, _), d in zip(inputs, window.output_sizes(inputs), *window, strict=True):
+        positions = s * np.arange(o)[:, None] + d * np.arange(k) - lo
+        found.append((positions >= 0) & (positions < n))
+    return found
 
 
 def real_taps(window: Window, inputs: Sizes) -> np.ndarray:
     """Whether a tap of an output pixel reads the input and not padding: static, (*output, taps)."""
-    real = np.ones((), bool)
-    outputs = window.output_sizes(inputs)
-    for n, o, k, s, (lo, _), d in zip(inputs, outputs, *window, strict=True):
-        positions = s * np.arange(o)[:, None] + d * np.arange(k) - lo
-        inside = (positions >= 0) & (positions < n)
-        real = real[..., None, None] & inside
+    by_axis = _real_by_axis(window, inputs)
+    real = functools.reduce(lambda found, axis: found[..., None, None] & axis, by_axis)
     rank = len(inputs)
     outputs_first = (*range(0, 2 * rank, 2), *range(1, 2 * rank, 2))
-    return real.transpose(outputs_first).reshape(*outputs, -1)
+    return real.transpose(outputs_first).reshape(*window.output_sizes(inputs), -1)
+
+
+def real_counts(window: Window, inputs: Sizes) -> np.ndarray:
+    """How many taps of an output pixel read the input: ``real_taps`` summed, without its size."""
+    return functools.reduce(np.multiply.outer, (real.sum(-1) for real in _real_by_axis(window, inputs)))
+
+
+def first_real_tap(window: Window, inputs: Sizes) -> np.ndarray:
+    """The number of the first tap of an output pixel that reads the input: static, (*output)."""
+    firsts = (real.argmax(-1) for real in _real_by_axis(window, inputs))
+    return np.ravel_multi_index(np.ix_(*firsts), window.size)
 
 
 # A window of more taps than this is swept one axis after the other. Measured on CPU for max pooling: at 3x3

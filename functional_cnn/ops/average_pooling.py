@@ -131,7 +131,7 @@ def _reciprocal_counts(spec: AvgPoolSpec, dtype) -> np.ndarray:
         counted = tuple(n + lo + hi for n, (lo, hi) in zip(spec.inputs, spec.explicit, strict=True))
         rest = ((0, hi - asked) for (_, hi), (_, asked) in zip(window.padding, spec.explicit, strict=True))
         window = window._replace(padding=tuple(rest))
-    counts = _window.real_taps(window, counted).sum(-1, keepdims=True)
+    counts = _window.real_counts(window, counted)[..., None]
     same = (counts == counts.flat[0]).all()
     return (1 / (counts.flat[0] if same else counts)).astype(dtype)
 

@@ -204,7 +204,7 @@ def _first_tap(stage: Window, inputs: Sizes, x: jax.Array, best: jax.Array) -> j
         index = jnp.where((view == best) | jnp.isnan(view), dtype(number), index)
     if any(itertools.chain(*stage.padding)):
         # Where all values are -inf the maximum is the first of them, not padding before it.
-        first_real = _window.real_taps(stage, inputs).argmax(-1).astype(dtype)[..., None]
+        first_real = _window.first_real_tap(stage, inputs).astype(dtype)[..., None]
         index = jnp.where(best == -jnp.inf, first_real, index)
     return index
 
