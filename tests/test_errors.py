@@ -12,6 +12,7 @@ from functional_cnn.verify.cases import OPS
 
 KEY = jax.random.key(0)
 MODEL = fcnn.models.lenet(image_size=8, paddings=("SAME", "SAME"))
+TREES, IMAGES = MODEL.init(KEY), jnp.zeros((2, 8, 8, 1))
 DATA = data.Dataset(np.zeros((4, 8, 8, 1), np.float32), np.zeros(4, np.int32))
 
 
@@ -56,7 +57,6 @@ BAD_ELSEWHERE = [
     (lambda: fcnn.models.resnet(depth=[18]), TypeError, "resnet: depth must be an int, got list"),
     (lambda: fcnn.models.resnet().init(0), TypeError, "resnet.init: key must be a key"),
     (lambda: fcnn.models.lenet().init(0), TypeError, "lenet.init: key must be a key"),
-    (lambda: fcnn.models.lenet(paddings="SAME"), ValueError, "lenet: paddings must be two paddings"),
     (lambda: fcnn.init.conv(KEY, (), 3, 4), ValueError, "init.conv: window must have 1, 2 or 3 sizes"),
     (lambda: fcnn.init.dense(KEY, 3, 4, dtype=int), TypeError, "init.dense: dtype must be floating"),
     (lambda: fcnn.init.batch_norm(3, dtype=int), TypeError, "init.batch_norm: dtype must be floating"),
@@ -64,7 +64,50 @@ BAD_ELSEWHERE = [
     (lambda: fcnn.models.resnet(stem="tiny"), ValueError, "resnet: stem must be one of imagenet, small"),
     (lambda: fcnn.models.lenet(num_classes=0), ValueError, "lenet: num_classes must be at least 1"),
     (lambda: fcnn.models.lenet(dropout=1), ValueError, "lenet: dropout must be in [0, 1)"),
-    (lambda: fcnn.models.lenet(widths=(6, 16, 3)), ValueError, "lenet: widths must be an int or 2 ints"),
+    (lambda: fcnn.models.lenet(widths=(6, 16, 3)), ValueError, "lenet: widths must be a pair, one for each"),
+    (
+        lambda: fcnn.models.lenet(hidden=84),
+        ValueError,
+        "lenet: hidden must be a pair, one for each layer, got 84",
+    ),
+    (lambda: fcnn.models.lenet(paddings="SAME"), ValueError, "lenet: paddings must be a pair"),
+    (
+        lambda: fcnn.models.vgg(axis_name="data"),
+        ValueError,
+        "vgg: axis_name goes with norm='batch', got norm=None",
+    ),
+    (lambda: fcnn.models.resnet(axis_name=3), TypeError, "resnet: axis_name must be a str or a tuple of str"),
+    (
+        lambda: fcnn.models.create("resnext50_32x4d", width=8),
+        ValueError,
+        "resnet: width must be at least 16 with base_width=4, got 8",
+    ),
+    (
+        lambda: MODEL.apply(*TREES, IMAGES[..., :0]),
+        ValueError,
+        "lenet.apply: images must have shape (N, H, W, C)",
+    ),
+    (lambda: MODEL.apply(*TREES, IMAGES[0]), ValueError, "with C = 1, got shape (8, 8, 1)"),
+    (
+        lambda: MODEL.apply(*TREES, IMAGES[:, 2:]),
+        ValueError,
+        "lenet: images must be of the sizes (8, 8), got (6, 8)",
+    ),
+    (
+        lambda: MODEL.apply(*TREES, IMAGES, train="False"),
+        TypeError,
+        "lenet.apply: train must be True or False",
+    ),
+    (
+        lambda: MODEL.apply(*TREES, IMAGES, key=0),
+        TypeError,
+        "lenet.apply: key must be a key from jax.random.key",
+    ),
+    (
+        lambda: jax.jit(MODEL.apply)(*TREES, IMAGES, train=True),
+        TypeError,
+        "lenet.apply: train must be True or False, got an array of dtype bool",
+    ),
     (lambda: training.make_train_step(MODEL, None, label_smoothing=2), ValueError, "label_smoothing must be"),
     (lambda: data.batches(DATA, 0), ValueError, "batches: batch_size must be at least 1"),
     (
@@ -97,5 +140,5 @@ def test_the_table_is_long_enough_and_covers_every_op():
 def test_dropout_in_training_needs_a_key():
     model = fcnn.models.lenet(image_size=8, paddings=("SAME", "SAME"), dropout=0.5)
     params, state = model.init(KEY)
-    with pytest.raises(TypeError, match="lenet: key must be given in training with dropout"):
+    with pytest.raises(TypeError, match="lenet: key must be given in training, as 'dropout1' draws from it"):
         model.apply(params, state, jnp.ones((1, 8, 8, 1), jnp.float32), train=True)

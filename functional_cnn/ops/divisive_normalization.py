@@ -37,7 +37,8 @@ def rms_norm(
 
     Args:
       x: floating, with at least one dimension.
-      scale: of the shape that x has on the axes, (C,) for the last one, and of x's dtype; or None for 1.
+      scale: of the shape that x has on the axes, in x's order, (C,) for the last one, and of x's dtype; or None
+        for 1.
       axis: the axis or axes over which the mean is taken. PyTorch's ``normalized_shape`` names the last axes
         by their sizes.
       eps: added to the mean square, not negative. PyTorch's default is its dtype's machine epsilon.

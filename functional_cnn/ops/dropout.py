@@ -113,11 +113,15 @@ def _mask(spec, shape, key):
 
 
 def _reference(spec, x, key):
-    return jnp.where(_mask(spec, x.shape, key), x, 0) / (1 - spec.rate)
+    (wide,) = widened(x)
+    return (jnp.where(_mask(spec, x.shape, key), wide, 0) / (1 - spec.rate)).astype(x.dtype)
 
 
 def _keep(spec, x, mask):
-    return x if mask is None else jnp.where(mask, x / (1 - spec.rate), 0)
+    if mask is None:
+        return x
+    (wide,) = widened(x)
+    return jnp.where(mask, wide / (1 - spec.rate), 0).astype(x.dtype)
 
 
 def _fwd(spec, x, key):

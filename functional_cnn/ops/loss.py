@@ -51,6 +51,8 @@ def softmax_cross_entropy(logits: jax.Array, labels: jax.Array, *, label_smoothi
         expected, what = logits.shape[:-1], "integer labels"
         if jnp.iinfo(labels.dtype).bits < 32:
             labels = labels.astype(jnp.int32)  # which holds the number of classes, as int8 may not
+    elif not jnp.issubdtype(labels.dtype, jnp.floating):
+        raise TypeError(f"{function}: labels must be integers or a floating array, got dtype {labels.dtype}")
     else:
         labels = _checks.like(function, "labels", labels, "logits", logits)
         expected, what = logits.shape, "labels that are distributions"
@@ -233,7 +235,7 @@ def squared_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
       targets: of predictions' shape; of predictions' dtype, or integers or booleans.
 
     Returns:
-      An array of predictions' shape and dtype.
+      An array of predictions' shape and dtype, computed in float32 or better.
 
     Raises:
       ValueError: the shapes differ.
@@ -261,18 +263,21 @@ def squared_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
 
 
 def _squared_reference(spec, predictions, targets):
-    return lax.integer_pow(predictions - targets.astype(predictions.dtype), 2)
+    (p,) = widened(predictions)
+    return lax.integer_pow(p - targets.astype(p.dtype), 2).astype(predictions.dtype)
 
 
 def _squared_fwd(spec, predictions, targets):
-    error = predictions - targets.astype(predictions.dtype)
-    return error * error, (predictions, targets)
+    (p,) = widened(predictions)
+    error = p - targets.astype(p.dtype)
+    return (error * error).astype(predictions.dtype), (predictions, targets)
 
 
 def _squared_bwd(spec, residuals, dloss):
     predictions, targets = residuals
-    dpredictions = 2 * (predictions - targets.astype(predictions.dtype)) * dloss
-    return dpredictions, _target_cotangent(targets, -dpredictions)
+    p, dloss = widened(predictions, dloss)
+    dp = 2 * (p - targets.astype(p.dtype)) * dloss
+    return like_primal(dp, predictions), _target_cotangent(targets, -dp)
 
 
 define(Rule("squared_error", _squared_reference, _squared_fwd, _squared_bwd))

@@ -1,6 +1,5 @@
 """Padding."""
 
-import math
 from typing import Any, Literal, NamedTuple, get_args
 
 import jax
@@ -63,11 +62,10 @@ def pad(x: jax.Array, padding: Any, *, mode: Mode = "constant", value: float = 0
         raise ValueError(f"pad: padding must be ints or (lo, hi) pairs, got {padding!r}")
     ones = (1,) * rank
     padding = _window.resolve("pad", padding, inputs, ones, ones, ones).padding
-    if not isinstance(mode, str):
-        raise TypeError(f"pad: mode must be a str, got {type(mode).__name__} {mode!r}")
-    if mode not in _MODES:
-        raise ValueError(f"pad: mode must be one of {', '.join(_MODES)}, got {mode!r}")
-    if not (isinstance(value, float) and math.isinf(value)):
+    mode = _checks.choice("pad", "mode", mode, _MODES)
+    if isinstance(value, float | np.floating) and np.isinf(value):
+        value = float(value)
+    else:
         value = _checks.number("pad", "value", value)
     if mode != "constant":
         if value != 0:

@@ -91,10 +91,7 @@ def resize(
     rank, inputs = _checks.spatial("resize", x), x.shape[1:-1]
     _checks.some_pixel("resize", x)
     outputs = _checks.per_axis("resize", "size", size, rank)
-    if not isinstance(method, str):
-        raise TypeError(f"resize: method must be a str, got {type(method).__name__} {method!r}")
-    if method not in _METHODS:
-        raise ValueError(f"resize: method must be one of {', '.join(_METHODS)}, got {method!r}")
+    method = _checks.choice("resize", "method", method, _METHODS)
     align_corners = _checks.flag("resize", "align_corners", align_corners)
     antialias = _checks.flag("resize", "antialias", antialias)
     if align_corners and antialias:

@@ -35,7 +35,8 @@ def layer_norm(
 
     Args:
       x: floating, with at least one dimension.
-      scale: of the shape that x has on the axes, (C,) for the last one, and of x's dtype; or None for 1.
+      scale: of the shape that x has on the axes, in x's order, (C,) for the last one, and of x's dtype; or None
+        for 1.
       bias: likewise; or None for 0.
       axis: the axis or axes over which the statistics are taken; -1 normalises the channels of each pixel,
         (1, 2, 3) the whole of each image. PyTorch's ``normalized_shape`` names the last axes by their sizes.

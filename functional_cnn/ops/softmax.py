@@ -27,7 +27,7 @@ def softmax(x: jax.Array, axis: int | tuple[int, ...] = -1) -> jax.Array:
       An array of x's shape and dtype, computed in float32 or better.
 
     Raises:
-      ValueError: an axis does not exist or is named twice.
+      ValueError: an axis does not exist or is named twice, or there is none.
       TypeError: x is not floating, or axis is not an int.
 
     Example:
@@ -38,7 +38,7 @@ def softmax(x: jax.Array, axis: int | tuple[int, ...] = -1) -> jax.Array:
     Reference: J. Bridle, "Probabilistic interpretation of feedforward classification network outputs", 1990.
     """
     x = _checks.floating("softmax", "x", x)
-    return apply("softmax", AxisSpec(_checks.axes("softmax", "axis", axis, x.ndim)), x)
+    return apply("softmax", AxisSpec(_checks.some_axes("softmax", "axis", axis, x.ndim)), x)
 
 
 # Softmax, derived.
@@ -97,7 +97,7 @@ def log_softmax(x: jax.Array, axis: int | tuple[int, ...] = -1) -> jax.Array:
       An array of x's shape and dtype, computed in float32 or better.
 
     Raises:
-      ValueError: an axis does not exist or is named twice.
+      ValueError: an axis does not exist or is named twice, or there is none.
       TypeError: x is not floating, or axis is not an int.
 
     Example:
@@ -108,7 +108,7 @@ def log_softmax(x: jax.Array, axis: int | tuple[int, ...] = -1) -> jax.Array:
     Reference: C. Bishop, "Pattern Recognition and Machine Learning", section 4.3.4.
     """
     x = _checks.floating("log_softmax", "x", x)
-    return apply("log_softmax", AxisSpec(_checks.axes("log_softmax", "axis", axis, x.ndim)), x)
+    return apply("log_softmax", AxisSpec(_checks.some_axes("log_softmax", "axis", axis, x.ndim)), x)
 
 
 # Log-softmax, derived.

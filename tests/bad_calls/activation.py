@@ -17,6 +17,9 @@ BAD = [
     ("softmax", (X,), {"axis": 4}, ValueError, "axis is 4, but the array has 4 dimensions"),
     ("softmax", (X,), {"axis": (1, -3)}, ValueError, "axis names an axis twice"),
     ("softmax", (INTS,), {}, TypeError, "x must be a floating array"),
+    ("softmax", (X,), {"axis": ()}, ValueError, "axis must name at least one axis of x, got ()"),
+    ("log_softmax", (X,), {"axis": ()}, ValueError, "axis must name at least one axis of x, got ()"),
+    ("log_softmax", (jnp.array(1.0),), {"axis": 0}, ValueError, "x must have at least one dimension"),
     ("log_softmax", (X,), {"axis": 1.0}, TypeError, "axis must be an int"),
     ("log_softmax", (X,), {"axis": -5}, ValueError, "axis must be at least -4"),
     ("log_sigmoid", (INTS,), {}, TypeError, "x must be a floating array, got dtype int32"),
@@ -60,5 +63,5 @@ BAD = [
     ("glu", (X,), {"axis": 4}, ValueError, "axis is 4, but the array has 4 dimensions"),
     ("glu", (X[..., :3],), {}, ValueError, "x must have an even length along axis 3, got shape (2, 6, 6, 3)"),
     ("glu", (X,), {"axis": (1, 2)}, TypeError, "axis must be an int, got tuple (1, 2)"),
-    ("glu", (jnp.array(1.0),), {}, ValueError, "axis must be at least 0, got -1"),
+    ("glu", (jnp.array(1.0),), {}, ValueError, "x must have at least one dimension"),
 ]

@@ -14,7 +14,13 @@ BAD = [
         TypeError,
         "labels has dtype float32",
     ),
-    ("softmax_cross_entropy", (LOGITS, LOGITS > 0), {}, TypeError, "labels must be a floating array, got"),
+    (
+        "softmax_cross_entropy",
+        (LOGITS, LOGITS > 0),
+        {},
+        TypeError,
+        "labels must be integers or a floating array, got",
+    ),
     ("softmax_cross_entropy", (jnp.zeros(3, int), V), {}, TypeError, "logits must be a floating array"),
     ("softmax_cross_entropy", (LOGITS[:, :0], V), {}, ValueError, "logits must have shape (..., K)"),
     (
