@@ -37,6 +37,7 @@ class Program(NamedTuple):
       temp_mb: the program's temp memory in MiB, where the library tells.
       text: what was compiled, but for names, where the library tells.
       compile_again: compiles what was compiled and returns the seconds; None where nothing is.
+      elsewhere: the same with copies of its arguments; None where they stay in their place.
     """
 
     run: Callable[..., Any]
@@ -44,6 +45,7 @@ class Program(NamedTuple):
     temp_mb: float | None
     text: str | None = None
     compile_again: Callable[[], float] | None = None
+    elsewhere: Callable[[], "Program"] | None = None
 
 
 def compiled(function: Callable[..., Any], *args: Any, **options: Any) -> Program:
@@ -104,8 +106,9 @@ def interleaved(programs: dict[str, Program], *, seconds: float, rest: float = 0
     others too, as far as their own four times reach, since the machine may be as fast at no other time. Each round
     has another order, so that none always follows the same one; ``rest`` seconds of sleep let the threads of the one
     before come to rest. A sample follows untimed calls of the same program, thirty milliseconds and one at least, as in
-    a loop. The memory of one sample lies elsewhere than that of the next, as a program may take half as long again
-    where it lies badly. A call ends when the JAX arrays that it returns are there.
+    a loop. Results and, where a program can copy them, arguments lie elsewhere in memory from one sample to the next,
+    as a program may take half as long again where they lie badly. A call ends when the JAX arrays that it returns are
+    there.
 
     Programs that are equal but for names are timed as one: two of them differ by up to a fifth, as their memory lies.
 
@@ -122,9 +125,11 @@ def interleaved(programs: dict[str, Program], *, seconds: float, rest: float = 0
         for name in order:
             time.sleep(rest)
             shift = np.empty(rng.randrange(_SHIFT), np.uint8)
-            _seconds_a_call(programs[name], untimed[name])
-            samples[name].append(_seconds_a_call(programs[name], calls[name]))
-            del shift
+            program = programs[name]
+            program = program if program.elsewhere is None else program.elsewhere()
+            _seconds_a_call(program, untimed[name])
+            samples[name].append(_seconds_a_call(program, calls[name]))
+            del program, shift
         rng.shuffle(order)
         order = [name for name in order if not _all_taken(samples[name], seconds / calls[name])]
     return [_columns(name, program, samples[timed[name]]) for name, program in programs.items()]

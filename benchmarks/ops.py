@@ -98,8 +98,16 @@ def _jax_programs(row: Row, args: list[jax.Array], provider: str) -> Iterator[tu
         ("backward", _pull, (pull, dy)),
         ("both", both, (dy, *args)),
     ):
-        program = measure.compiled(function, *values)
-        yield mode, program._replace(run=functools.partial(program.run, *values))
+        yield mode, _called_with(values, measure.compiled(function, *values))
+
+
+def _called_with(values: tuple[Any, ...], program: Program) -> Program:
+    """The program with these arguments."""
+
+    def elsewhere():
+        return program._replace(run=functools.partial(program.run, *jax.tree.map(jax.numpy.copy, values)))
+
+    return program._replace(run=functools.partial(program.run, *values), elsewhere=elsewhere)
 
 
 def _pull(pull, dy):
@@ -123,35 +131,43 @@ def _torch_programs(row: Row, arrays: list[np.ndarray], provider: str) -> Iterat
     def forward(*tensors):
         return row.torch(torch.nn.functional, *tensors)
 
-    first, *rest = arrays
-    tensors = [
-        torch_arrays.images(first),
-        *(torch_arrays.kernel(array) if array.ndim > 2 else torch.from_numpy(array) for array in rest),
-    ]
-    leaves = [tensor.detach().requires_grad_() for tensor in tensors]
     compiles = provider == "torch.compile"
     op = torch.compile(forward) if compiles else forward
-    start = time.perf_counter()  # compiled at the first call
-    y = op(*leaves)
-    dy = 0.5 + 1e-3 * y.detach()
-    torch.autograd.grad(y, leaves, dy, retain_graph=not compiles)
+
+    def calls() -> dict[str, Callable[[], None]]:
+        """Each mode's, with arguments of their own; they return nothing to wait for."""
+        first, *rest = arrays
+        tensors = [
+            torch_arrays.images(first.copy()),
+            *(torch_arrays.kernel(array) if array.ndim > 2 else torch.tensor(array) for array in rest),
+        ]
+        leaves = [tensor.detach().requires_grad_() for tensor in tensors]
+        y = op(*leaves)
+        dy = 0.5 + 1e-3 * y.detach()
+
+        def without_gradient():
+            with torch.no_grad():
+                op(*tensors)
+
+        def backward():
+            torch.autograd.grad(y, leaves, dy, retain_graph=True)
+
+        def both():
+            torch.autograd.grad(op(*leaves), leaves, dy)
+
+        return {"forward": without_gradient, "backward": backward, "both": both}
+
+    start = time.perf_counter()
+    first = calls()
+    first["both"]()  # compiles, where anything does
     compile_s = time.perf_counter() - start if compiles else None
+    for mode, call in first.items():
+        if mode != "backward" or not compiles:
+            yield mode, Program(call, compile_s, None, elsewhere=functools.partial(_other_call, calls, mode))
 
-    # The functions return nothing to wait for: PyTorch has done its work when a call ends.
-    def without_gradient():
-        with torch.no_grad():
-            op(*tensors)
 
-    def backward():
-        torch.autograd.grad(y, leaves, dy, retain_graph=True)
-
-    def both():
-        torch.autograd.grad(op(*leaves), leaves, dy)
-
-    yield "forward", Program(without_gradient, compile_s, None)
-    if not compiles:
-        yield "backward", Program(backward, None, None)
-    yield "both", Program(both, compile_s, None)
+def _other_call(calls: Callable[[], dict[str, Callable[[], None]]], mode: str) -> Program:
+    return Program(calls()[mode], None, None)
 
 
 def _medians(measured: list[dict[str, Any]]) -> dict[tuple[str, str, str], float]:
