@@ -161,7 +161,7 @@ def hard_silu(x: jax.Array) -> jax.Array:
     Example:
       >>> import jax.numpy as jnp, functional_cnn as fcnn
       >>> print(fcnn.hard_silu(jnp.array([-4.0, 0.0, 3.0, 4.0])))
-      [0. 0. 3. 4.]
+      [-0.  0.  3.  4.]
 
     Reference: A. Howard et al., "Searching for MobileNetV3", arXiv:1905.02244, section 5.2.
     """
