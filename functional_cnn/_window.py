@@ -241,6 +241,30 @@ def stages(window: Window, inputs: Sizes) -> list[tuple[Window, Sizes]]:
     return found
 
 
+def long_axis(stage: Window, *, most_taps: int = 64, most_stride: float = math.inf) -> int | None:
+    """The axis along which a stage has more taps or a larger stride than that; None where it has not or has two axes.
+
+    More than 64 taps written out one by one take seconds to compile.
+    """
+    axes = [i for i, sizes in enumerate(zip(stage.size, stage.stride, strict=True)) if sizes != (1, 1)]
+    if len(axes) != 1:
+        return None
+    (axis,) = axes
+    return axis if stage.size[axis] > most_taps or stage.stride[axis] > most_stride else None
+
+
+def positions(stage: Window, inputs: Sizes, axis: int) -> np.ndarray:
+    """The input positions that the taps of each output pixel read along an axis: static, (taps, output).
+
+    A tap in the padding reads again what the nearest tap in the image reads.
+    """
+    real = _real_by_axis(stage, inputs)[axis]
+    first, last = real.argmax(-1), real.shape[-1] - 1 - real[:, ::-1].argmax(-1)
+    taps = np.clip(np.arange(real.shape[-1])[:, None], first, last)
+    (lo, _), s, d = stage.padding[axis], stage.stride[axis], stage.dilation[axis]
+    return s * np.arange(len(real)) + d * taps - lo
+
+
 def along(window: Window, axis: int) -> Window:
     """The window along one axis; along the others a single tap that moves by one."""
 

@@ -26,6 +26,17 @@ class AxisMap(NamedTuple):
     weights: np.ndarray  # (taps, outputs)
 
 
+def pairs(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs of an output and an input that it reads, once each, in order of both.
+
+    Args:
+      positions: (taps, outputs), in a tap's order not falling.
+    """
+    first = np.diff(positions, axis=0, prepend=positions[:1] - 1) > 0
+    outputs, tap = np.nonzero(first.T)
+    return outputs, positions[tap, outputs]
+
+
 def axis_map(outputs: np.ndarray, inputs: np.ndarray, weights: np.ndarray, size: int) -> AxisMap:
     """The map onto ``size`` outputs in which outputs[k] reads inputs[k] times weights[k], for every k.
 

@@ -13,7 +13,8 @@ from jax import lax
 from functional_cnn import _checks
 from functional_cnn._numerics import widened
 from functional_cnn._window import Sizes
-from functional_cnn.ops._axis_maps import along, apply_map, axis_map, fold, sum_over_taps, take
+from functional_cnn.ops._axis_maps import apply_map, axis_map, pairs
+from functional_cnn.ops._axis_maxima import first_maximum, sum_at_maxima
 from functional_cnn.rule import Rule, apply, define
 
 
@@ -108,12 +109,10 @@ def _changed_axes(spec: AdaptivePoolSpec) -> list[tuple[int, int, int]]:
     return [(axis, n, m) for axis, (n, m) in sizes if n != m]
 
 
-def _windows(n: int, m: int) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs of an output i and an input in its window, in order of both."""
+def _positions(n: int, m: int) -> np.ndarray:
+    """The inputs in the windows of m outputs, (taps, m); a shorter window reads its last pixel again."""
     begin, end = _bounds(n, m)
-    inputs = begin[:, None] + np.arange((end - begin).max())
-    outputs, tap = np.nonzero(inputs < end[:, None])
-    return outputs, inputs[outputs, tap]
+    return np.minimum(begin + np.arange((end - begin).max())[:, None], end - 1)
 
 
 # Adaptive average pooling, derived.    along one axis: W_i the window of output i, |W_i| its size
@@ -136,7 +135,7 @@ def _avg_reference(spec, x):
 
 def _shares(n: int, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All pairs of an output and an input in its window, and 1 / |W_i|."""
-    outputs, inputs = _windows(n, m)
+    outputs, inputs = pairs(_positions(n, m))
     return outputs, inputs, 1 / np.bincount(outputs)[outputs]
 
 
@@ -165,11 +164,8 @@ define(Rule("adaptive_avg_pool", _avg_reference, _avg_fwd, _avg_bwd))
 #             each dy goes to the input pixel that was its maximum; at a tie to the first one
 # Residuals: s, for each axis, an int8 where it has at most 128 pixels. The first maximum along the last axis,
 # then along the one before, is the first in row-major order.
-# Formulation: comparisons with more than a few pixels run in a loop. XLA would fuse the search for s into the
-# backward sweep, which then searches anew for every input pixel: 4 times slower at 32 to 56 pixels.
+# Formulation: ``_axis_maxima``, in loops.
 # Reference: every window cut out, then the first entry equal to the maximum.
-
-_MOST_COMPARISONS_AT_ONCE = 4
 
 
 def _max_reference(spec, x):
@@ -192,51 +188,16 @@ def _cut_out(spec: AdaptivePoolSpec) -> Iterator[tuple[slice, ...]]:
 def _max_fwd(spec, x):
     indices = []
     for axis, n, m in reversed(_changed_axes(spec)):
-        x, index = _first_maximum(x, axis, n, m)
+        x, index = first_maximum(x, _positions(n, m), axis)
         indices.append(index)
     return x, indices
-
-
-def _first_maximum(x: jax.Array, axis: int, n: int, m: int) -> tuple[jax.Array, jax.Array]:
-    """The maximum of each window along an axis and the position of the first one."""
-    begin, end = _bounds(n, m)
-    # A window that is shorter than the longest reads its last pixel again, which is never the first maximum.
-    positions = np.minimum(begin + np.arange((end - begin).max())[:, None], end - 1)
-    positions = positions.astype(np.int8 if n <= 128 else np.int32)
-
-    def larger(best, tap):
-        view = take(x, tap[0], axis)
-        better = ~(view <= best) & ~jnp.isnan(best)  # a larger value or the first NaN
-        return jnp.where(better, view, best)
-
-    def earlier(index, tap):
-        view = take(x, tap[0], axis)
-        return jnp.where((view == best) | jnp.isnan(view), along(tap[0], axis, x.ndim), index)
-
-    best = fold(larger, take(x, positions[0], axis), (positions[1:],), at_once=_MOST_COMPARISONS_AT_ONCE)
-    last = jnp.zeros_like(best, positions.dtype) + along(positions[-1], axis, x.ndim)
-    # The index is found by a second look, backward, as in max pooling.
-    return best, fold(earlier, last, (positions[-2::-1],), at_once=_MOST_COMPARISONS_AT_ONCE)
 
 
 def _max_bwd(spec, indices, dy):
     (dx,) = widened(dy)
     for (axis, n, m), index in zip(_changed_axes(spec), reversed(indices), strict=True):
-        dx = _to_maxima(dx, index, axis, n, m)
+        dx = sum_at_maxima(dx, index, _positions(n, m), axis, n)
     return (dx.astype(dy.dtype),)
-
-
-def _to_maxima(dy: jax.Array, index: jax.Array, axis: int, n: int, m: int) -> jax.Array:
-    """The sum, for each of n positions along an axis, of dy over the windows whose maximum is there."""
-    outputs, inputs = _windows(n, m)
-    readers = axis_map(inputs, outputs, np.ones(len(outputs)), n)
-    own = along(np.arange(n, dtype=index.dtype), axis, dy.ndim)
-
-    def term(positions, present):
-        mine = (take(index, positions, axis) == own) & along(present != 0, axis, dy.ndim)
-        return jnp.where(mine, take(dy, positions, axis), 0)
-
-    return sum_over_taps(term, readers)
 
 
 define(Rule("adaptive_max_pool", _max_reference, _max_fwd, _max_bwd))

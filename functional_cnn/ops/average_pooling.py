@@ -13,6 +13,7 @@ from jax import lax
 from functional_cnn import _checks, _views, _window
 from functional_cnn._numerics import widened
 from functional_cnn._window import Pads, Sizes, Window
+from functional_cnn.ops._axis_maps import apply_map, axis_map, pairs
 from functional_cnn.rule import Rule, apply, define
 
 
@@ -86,7 +87,7 @@ def avg_pool(
 #   dx        dx[n,q,c] = sum_{p,t : s p + d t - lo = q} dy[n,p,c] / m_p
 # Residuals: none, the map is linear and static.
 # Formulation: the sums run one axis after the other over strided views, and backward over the windows that
-# hold a pixel; m_p is known when the op is traced.
+# hold a pixel, along an axis of many taps in a loop; m_p is known when the op is traced.
 # Reference: lax.reduce_window of x, and of ones for the count.
 
 
@@ -138,8 +139,8 @@ def _reciprocal_counts(spec: AvgPoolSpec, dtype) -> np.ndarray:
 
 def _avg_fwd(spec, x):
     (total,) = widened(x)
-    for stage, _ in _window.stages(spec.window, spec.inputs):
-        total = functools.reduce(operator.add, _views.tap_views(total, stage))
+    for stage, inputs in _window.stages(spec.window, spec.inputs):
+        total = _stage_sum(stage, inputs, total)
     return (total * _reciprocal_counts(spec, total.dtype)).astype(x.dtype), None
 
 
@@ -147,8 +148,26 @@ def _avg_bwd(spec, _, dy):
     (dx,) = widened(dy)
     dx = dx * _reciprocal_counts(spec, dx.dtype)
     for stage, inputs in reversed(_window.stages(spec.window, spec.inputs)):
-        dx = _views.gather_gradient(stage, inputs, [dx], lambda number, view: view)
+        dx = _stage_adjoint(stage, inputs, dx)
     return (dx.astype(dy.dtype),)
+
+
+def _stage_sum(stage: Window, inputs: Sizes, x: jax.Array) -> jax.Array:
+    axis = _window.long_axis(stage)
+    if axis is None:
+        return functools.reduce(operator.add, _views.tap_views(x, stage))
+    outputs, read = pairs(_window.positions(stage, inputs, axis))
+    return apply_map(
+        axis_map(outputs, read, np.ones(len(read)), stage.output_sizes(inputs)[axis]), x, 1 + axis
+    )
+
+
+def _stage_adjoint(stage: Window, inputs: Sizes, dy: jax.Array) -> jax.Array:
+    axis = _window.long_axis(stage)
+    if axis is None:
+        return _views.gather_gradient(stage, inputs, [dy], lambda number, view: view)
+    outputs, read = pairs(_window.positions(stage, inputs, axis))
+    return apply_map(axis_map(read, outputs, np.ones(len(read)), inputs[axis]), dy, 1 + axis)
 
 
 define(Rule("avg_pool", _avg_reference, _avg_fwd, _avg_bwd))

@@ -30,6 +30,16 @@ def max_pool(add: Add) -> None:
     pool("ties", tied(2, 7, 7, 3), 3, stride=2, padding=1, smooth=False, sharp=True)
     pool("ties, one axis after the other", tied(2, 8, 8, 3), 5, stride=1, padding=2, smooth=False)
     pool("ties in tiles", tied(2, 6, 6, 2), 2, smooth=False)
+    pool("a long window", distinct(2, 90, 2), 20, stride=14, padding=9, sharp=True)
+    pool(
+        "long windows along both axes",
+        distinct(1, 37, 40, 2),
+        (17, 18),
+        stride=(20, 14),
+        dilation=2,
+        padding=16,
+    )
+    pool("ties in a long window", tied(2, 90, 2), 20, stride=14, padding=9, smooth=False)
     pool("empty batch", distinct(0, 6, 6, 2), 2)
     pool("more than 8192 elements", distinct(1, 34, 32, 8), 3, stride=2, padding=1)
 
@@ -50,6 +60,8 @@ def avg_pool(add: Add) -> None:
     pool("ceil mode", (1, 8, 7, 2), 3, stride=2, padding=1, ceil_mode=True)
     pool("ceil mode, padding not counted", (1, 8, 8, 2), 3, stride=2, ceil_mode=True, count_include_pad=False)
     pool("divisor given", (1, 6, 6, 2), 2, divisor_override=3)
+    pool("a long window", (1, 99, 2), 70, stride=9, padding=30, count_include_pad=False, sharp=True)
+    pool("long windows along both axes", (1, 80, 75, 1), (66, 65), stride=(20, 4), padding=16)
     pool("stride larger than window", (1, 9, 9, 2), 2, stride=4)
     pool("empty batch", (0, 6, 6, 2), 2)
     pool("more than 8192 elements", (1, 34, 32, 8), 3, stride=2, padding=1)
@@ -72,6 +84,7 @@ def max_pool_with_indices(add: Add) -> None:
     pool("1D", distinct(2, 9, 3), 3, stride=2, padding=(1,))
     pool("3D, dilated", distinct(1, 4, 5, 4, 2), 2, stride=(1, 2, 2), dilation=(1, 2, 1))
     pool("5x5, one axis after the other", distinct(1, 7, 8, 2), 5, stride=2, padding=2)
+    pool("long windows along both axes", distinct(1, 37, 40, 2), (17, 18), stride=(20, 14), padding=8)
     pool("dilated, ceil mode", distinct(1, 9, 8, 2), 3, stride=2, dilation=2, padding=2, ceil_mode=True)
     pool("ties, one axis after the other", tied(2, 8, 8, 3), 5, stride=1, padding=2, smooth=False)
     pool("ties", tied(2, 7, 7, 3), 3, stride=2, padding=1, smooth=False)
