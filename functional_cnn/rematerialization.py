@@ -90,14 +90,10 @@ def remat(fun: Callable[..., Any], *, policy: Policy | None = None) -> Callable[
         # Traced here, the function keeps the rules in force, which may be others where the backward pass is traced; on
         # the mesh in force by its value, as JAX names it from there on, so that equal layers are traced once.
         with jax.sharding.use_abstract_mesh(jax.sharding.get_abstract_mesh()):
-            traced, closed_over = jax.closure_convert(_with_keywords(fun), args, kwargs)
+            traced, closed_over = jax.closure_convert(lambda args, kwargs: fun(*args, **kwargs), args, kwargs)
         return _run_again(traced, policy)(args, kwargs, *closed_over)
 
     return run
-
-
-def _with_keywords(fun: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda args, kwargs: fun(*args, **kwargs)
 
 
 def _run_again(fun: Callable[..., Any], policy: Policy | None) -> Callable[..., Any]:
