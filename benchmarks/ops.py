@@ -136,9 +136,9 @@ def _torch_programs(row: Row, arrays: list[np.ndarray], provider: str) -> Iterat
 
     def calls() -> dict[str, Callable[[], None]]:
         """Each mode's, with arguments of their own; they return nothing to wait for."""
-        first, *rest = arrays
+        images, *rest = arrays
         tensors = [
-            torch_arrays.images(first.copy()),
+            torch_arrays.images(images.copy()),
             *(torch_arrays.kernel(array) if array.ndim > 2 else torch.tensor(array) for array in rest),
         ]
         leaves = [tensor.detach().requires_grad_() for tensor in tensors]

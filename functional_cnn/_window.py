@@ -191,13 +191,17 @@ def _each_holds_a_pixel(window: Window, inputs: Sizes) -> bool:
     return all(real.any(-1).all() for real in _real_by_axis(window, inputs))
 
 
+def _read_by_axis(window: Window, inputs: Sizes) -> list[np.ndarray]:
+    """For each axis the input positions that the taps of an output pixel read, in padding too: (output, taps)."""
+    return [
+        s * np.arange(o)[:, None] + d * np.arange(k) - lo
+        for o, k, s, (lo, _), d in zip(window.output_sizes(inputs), *window, strict=True)
+    ]
+
+
 def _real_by_axis(window: Window, inputs: Sizes) -> list[np.ndarray]:
     """For each axis whether a tap of an output pixel reads the input and not padding: static, (output, taps)."""
-    found = []
-    for n, o, k, s, (lo, _), d in zip(inputs, window.output_sizes(inputs), *window, strict=True):
-        positions = s * np.arange(o)[:, None] + d * np.arange(k) - lo
-        found.append((positions >= 0) & (positions < n))
-    return found
+    return [(read >= 0) & (read < n) for n, read in zip(inputs, _read_by_axis(window, inputs), strict=True)]
 
 
 def real_taps(window: Window, inputs: Sizes) -> np.ndarray:
@@ -258,11 +262,10 @@ def positions(stage: Window, inputs: Sizes, axis: int) -> np.ndarray:
 
     A tap in the padding reads again what the nearest tap in the image reads.
     """
+    read, size = _read_by_axis(stage, inputs)[axis], inputs[axis]
     real = _real_by_axis(stage, inputs)[axis]
-    first, last = real.argmax(-1), real.shape[-1] - 1 - real[:, ::-1].argmax(-1)
-    taps = np.clip(np.arange(real.shape[-1])[:, None], first, last)
-    (lo, _), s, d = stage.padding[axis], stage.stride[axis], stage.dilation[axis]
-    return s * np.arange(len(real)) + d * taps - lo
+    first, last = np.where(real, read, size).min(-1), np.where(real, read, -1).max(-1)
+    return np.clip(read.T, first, last)
 
 
 def along(window: Window, axis: int) -> Window:
