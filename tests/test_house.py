@@ -19,6 +19,7 @@ FLOORS = {
     "_checks": 0,
     "_numerics": 0,
     "_window": 0,
+    "_pool_window": 0,
     "_views": 0,
     "rule": 0,
     "rematerialization": 1,

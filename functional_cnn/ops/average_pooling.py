@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from functional_cnn import _checks, _views, _window
+from functional_cnn import _checks, _pool_window, _views
 from functional_cnn._numerics import widened
 from functional_cnn._window import Pads, Sizes, Window
 from functional_cnn.ops._axis_maps import apply_map, axis_map, pairs
@@ -74,7 +74,7 @@ def avg_pool(
     """
     function = "avg_pool"
     x = _checks.floating(function, "x", x)
-    geometry, explicit = _window.resolve_pool(function, x, window, stride, padding, dilation, ceil_mode)
+    geometry, explicit = _pool_window.resolve(function, x, window, stride, padding, dilation, ceil_mode)
     if divisor_override is not None:
         divisor_override = _checks.integer(function, "divisor_override", divisor_override, minimum=1)
     count_include_pad = _checks.flag(function, "count_include_pad", count_include_pad)
@@ -132,14 +132,14 @@ def _reciprocal_counts(spec: AvgPoolSpec, dtype) -> np.ndarray:
         counted = tuple(n + lo + hi for n, (lo, hi) in zip(spec.inputs, spec.explicit, strict=True))
         rest = ((0, hi - asked) for (_, hi), (_, asked) in zip(window.padding, spec.explicit, strict=True))
         window = window._replace(padding=tuple(rest))
-    counts = _window.real_counts(window, counted)[..., None]
+    counts = _pool_window.real_counts(window, counted)[..., None]
     same = (counts == counts.flat[0]).all()
     return (1 / (counts.flat[0] if same else counts)).astype(dtype)
 
 
 def _avg_fwd(spec, x):
     (total,) = widened(x)
-    for stage, inputs in _window.stages(spec.window, spec.inputs):
+    for stage, inputs in _pool_window.stages(spec.window, spec.inputs):
         total = _stage_sum(stage, inputs, total)
     return (total * _reciprocal_counts(spec, total.dtype)).astype(x.dtype), None
 
@@ -147,26 +147,26 @@ def _avg_fwd(spec, x):
 def _avg_bwd(spec, _, dy):
     (dx,) = widened(dy)
     dx = dx * _reciprocal_counts(spec, dx.dtype)
-    for stage, inputs in reversed(_window.stages(spec.window, spec.inputs)):
+    for stage, inputs in reversed(_pool_window.stages(spec.window, spec.inputs)):
         dx = _stage_adjoint(stage, inputs, dx)
     return (dx.astype(dy.dtype),)
 
 
 def _stage_sum(stage: Window, inputs: Sizes, x: jax.Array) -> jax.Array:
-    axis = _window.long_axis(stage)
+    axis = _pool_window.long_axis(stage)
     if axis is None:
         return functools.reduce(operator.add, _views.tap_views(x, stage))
-    outputs, read = pairs(_window.positions(stage, inputs, axis))
+    outputs, read = pairs(_pool_window.positions(stage, inputs, axis))
     return apply_map(
         axis_map(outputs, read, np.ones(len(read)), stage.output_sizes(inputs)[axis]), x, 1 + axis
     )
 
 
 def _stage_adjoint(stage: Window, inputs: Sizes, dy: jax.Array) -> jax.Array:
-    axis = _window.long_axis(stage)
+    axis = _pool_window.long_axis(stage)
     if axis is None:
         return _views.gather_gradient(stage, inputs, [dy], lambda number, view: view)
-    outputs, read = pairs(_window.positions(stage, inputs, axis))
+    outputs, read = pairs(_pool_window.positions(stage, inputs, axis))
     return apply_map(axis_map(read, outputs, np.ones(len(read)), inputs[axis]), dy, 1 + axis)
 
 
@@ -220,7 +220,7 @@ def lp_pool(
     p = _checks.number(function, "p", p)
     if p <= 0:
         raise ValueError(f"{function}: p must be positive, got {p}")
-    geometry, explicit = _window.resolve_pool(function, x, window, stride, padding, dilation, ceil_mode)
+    geometry, explicit = _pool_window.resolve(function, x, window, stride, padding, dilation, ceil_mode)
     mean = AvgPoolSpec(geometry, x.shape[1:-1], explicit, count_include_pad=True, divisor_override=None)
     return apply(function, LpPoolSpec(mean, p), x)
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from functional_cnn import _checks, _views, _window
+from functional_cnn import _checks, _pool_window, _views
 from functional_cnn._numerics import accumulator, widened
 from functional_cnn._window import Sizes, Window
 from functional_cnn.rule import Rule, apply, define
@@ -207,7 +207,7 @@ def _dropped(spec, shape, key):
     """Whether a pixel is in a block."""
     dropped, ones = _block_starts(spec, shape, key), (1,) * len(spec.block)
     block = Window(spec.block, ones, tuple((b - 1, b - 1) for b in spec.block), ones)
-    for stage, _ in _window.stages(block, dropped.shape[1:-1]):
+    for stage, _ in _pool_window.stages(block, dropped.shape[1:-1]):
         dropped = functools.reduce(operator.or_, _views.tap_views(dropped, stage))
     return dropped
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from functional_cnn import _checks, _views, _window
+from functional_cnn import _checks, _pool_window, _views
 from functional_cnn._apart import apart
 from functional_cnn._numerics import widened
 from functional_cnn._window import Sizes, Window
@@ -61,7 +61,7 @@ def max_pool(
     Reference: K. Jarrett et al., "What is the best multi-stage architecture for object recognition?", ICCV 2009.
     """
     x = _checks.floating("max_pool", "x", x)
-    geometry, _ = _window.resolve_pool("max_pool", x, window, stride, padding, dilation, ceil_mode)
+    geometry, _ = _pool_window.resolve("max_pool", x, window, stride, padding, dilation, ceil_mode)
     return apply("max_pool", MaxPoolSpec(geometry, x.shape[1:-1]), x)
 
 
@@ -105,7 +105,7 @@ def max_pool_with_indices(
     """
     function = "max_pool_with_indices"
     x = _checks.floating(function, "x", x)
-    geometry, _ = _window.resolve_pool(function, x, window, stride, padding, dilation, ceil_mode)
+    geometry, _ = _pool_window.resolve(function, x, window, stride, padding, dilation, ceil_mode)
     return apply(function, MaxPoolSpec(geometry, x.shape[1:-1]), x)
 
 
@@ -140,7 +140,7 @@ def _windows_and_first(spec, x):
     windows = _laid_out(
         spec.window, jnp.pad(x, ((0, 0), *spec.window.padding, (0, 0)), constant_values=-jnp.inf)
     )
-    real = _window.real_taps(spec.window, spec.inputs)[..., None]
+    real = _pool_window.real_taps(spec.window, spec.inputs)[..., None]
     largest = jnp.max(windows, axis=-2, keepdims=True)
     is_largest = real & ((windows == largest) | (jnp.isnan(windows) & jnp.isnan(largest)))
     taps = np.arange(real.shape[-2])[:, None]
@@ -169,7 +169,7 @@ _FEW_CHANNELS = 16
 # Backward each remainder of a pixel's place by the stride is a loop of its own: windows of 14 to 56 pixels side by side
 # took 0.1 to 0.4 times as long by positions, both passes, and 0.04 to 0.5 times to compile. With small strides the
 # taps written out are up to 100 times as fast.
-_long_axis = functools.partial(_window.long_axis, most_stride=13)
+_long_axis = functools.partial(_pool_window.long_axis, most_stride=13)
 
 
 def _fwd(spec, x):
@@ -181,13 +181,13 @@ def _fwd(spec, x):
 def _first_maxima(spec: MaxPoolSpec, x: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
     """The maximum of each window, and for each stage the tap that holds it first, or a long one's position."""
     indices = []
-    for stage, inputs in _window.stages(spec.window, spec.inputs):
+    for stage, inputs in _pool_window.stages(spec.window, spec.inputs):
         axis = _long_axis(stage)
         if axis is None:
             best = _maximum(stage, inputs, x)
             index = _first_tap(stage, inputs, x, best)
         else:
-            best, index = first_maximum(x, _window.positions(stage, inputs, axis), 1 + axis)
+            best, index = first_maximum(x, _pool_window.positions(stage, inputs, axis), 1 + axis)
         indices.append(index)
         x = best
     return x, indices
@@ -217,7 +217,7 @@ def _first_tap(stage: Window, inputs: Sizes, x: jax.Array, best: jax.Array) -> j
         index = jnp.where((view == best) | jnp.isnan(view), dtype(number), index)
     if any(itertools.chain(*stage.padding)):
         # Where all values are -inf the maximum is the first of them, not padding before it.
-        first_real = _window.first_real_tap(stage, inputs).astype(dtype)[..., None]
+        first_real = _pool_window.first_real_tap(stage, inputs).astype(dtype)[..., None]
         index = jnp.where(best == -jnp.inf, first_real, index)
     return index
 
@@ -232,13 +232,13 @@ def _chosen(stage: Window, values: jax.Array, tap: jax.Array) -> jax.Array:
 
 def _bwd(spec, indices, dy):
     (dx,) = widened(dy)
-    stages = _window.stages(spec.window, spec.inputs)
+    stages = _pool_window.stages(spec.window, spec.inputs)
     for (stage, inputs), index in reversed(list(zip(stages, indices, strict=True))):
         axis = _long_axis(stage)
         if axis is None:
             dx = _views.gather_gradient(stage, inputs, [index, dx], _share)
         else:
-            dx = sum_at_maxima(dx, index, _window.positions(stage, inputs, axis), 1 + axis, inputs[axis])
+            dx = sum_at_maxima(dx, index, _pool_window.positions(stage, inputs, axis), 1 + axis, inputs[axis])
     return (dx.astype(dy.dtype),)
 
 
@@ -252,7 +252,7 @@ define(Rule("max_pool", _reference, _fwd, _bwd))
 def _fwd_with_indices(spec, x):
     y, taps = _fwd(spec, x)
     numbers = jnp.arange(math.prod(spec.inputs), dtype=np.int32).reshape(1, *spec.inputs, 1)
-    for (stage, _), tap in zip(_window.stages(spec.window, spec.inputs), taps, strict=True):
+    for (stage, _), tap in zip(_pool_window.stages(spec.window, spec.inputs), taps, strict=True):
         axis = _long_axis(stage)
         if axis is None:
             numbers = _chosen(stage, numbers, tap)
